@@ -1,0 +1,266 @@
+//! Forwarding as decisions: a packet in, where it goes out. No clock, no descriptor, no randomness of its own.
+//!
+//! Work on a batch goes in stages, so that memory is on its way before it is needed: `key`/`hash`, `prefetch`, then
+//! `up`; for replies `locate`, then `down`.
+
+use super::topology::Topology;
+use crate::state::counters::Counters;
+use crate::state::flow::{FlowRecord, FlowStart};
+use crate::state::flows::{FlowTable, NoRoom};
+use crate::state::identities::Identities;
+use crate::state::key::FlowKey;
+use crate::wire::sockaddr::{Endpoint, from_ip16};
+use shm_state::error::RegionError;
+use shm_state::segment::Segment;
+use shm_state::table::{Index, KeyHash, Records, Slot};
+use std::sync::Arc;
+
+/// A received datagram, without its payload.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet {
+    pub sender: Endpoint,
+    /// The address that it was sent to; IPv4 is IPv4-mapped.
+    pub local: [u8; 16],
+    /// The TOS or traffic class byte: DSCP and ECN.
+    pub tos: u8,
+    /// Payload bytes.
+    pub len: u32,
+}
+
+/// Where a datagram goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Departure {
+    /// Position of the socket.
+    pub socket: usize,
+    pub to: Endpoint,
+    /// Local address to send from; `None` is the socket's own.
+    pub from: Option<[u8; 16]>,
+    pub tos: u8,
+}
+
+/// A look-up under way.
+#[derive(Debug, Clone, Copy)]
+pub struct Lookup {
+    key: FlowKey,
+    hash: KeyHash,
+}
+
+/// One worker's forwarding state.
+#[derive(Debug)]
+pub struct Forwarder<R> {
+    topology: Arc<Topology>,
+    flows: FlowTable<R>,
+    identities: Identities,
+    counters: Records<Counters>,
+    worker: Slot,
+    /// Where the expiry sweep goes on.
+    swept: usize,
+    /// Counts the unpredictable choices made, so that no two are alike.
+    choices: u64,
+    /// Hashes flows onto backends and makes choices; keyed apart from the flow index by its input.
+    mixer: Index,
+}
+
+impl<R: FlowRecord> Forwarder<R> {
+    /// Joins a worker's tables.
+    ///
+    /// # Errors
+    /// [`RegionError::Claim`] when the counters have no record for this worker.
+    pub fn new(
+        topology: Arc<Topology>,
+        flows: FlowTable<R>,
+        identities: Identities,
+        counters: Records<Counters>,
+        worker: u32,
+    ) -> Result<Self, RegionError> {
+        let worker = Slot(worker);
+        if !counters.is_live(worker) {
+            return Err(RegionError::Claim {
+                segment: counters.segment().id(),
+                what: "workers",
+                found: counters.capacity() as u64,
+                expected: format!("a live record {}", worker.0),
+            });
+        }
+        let mixer = Index::attach(flows.segments()[1].clone())?;
+        let choices = counters.get(worker).flows_created;
+        Ok(Self { topology, flows, identities, counters, worker, swept: 0, choices, mixer })
+    }
+
+    /// The topology.
+    pub fn topology(&self) -> &Arc<Topology> {
+        &self.topology
+    }
+
+    /// This worker's counters.
+    #[inline]
+    pub fn counters(&mut self) -> &mut Counters {
+        self.counters.get_mut(self.worker)
+    }
+
+    /// Flows now.
+    pub fn live(&self) -> usize {
+        self.flows.live()
+    }
+
+    /// The segments of the tables: flows, index, identities, counters.
+    pub fn segments(&self) -> [&Segment; 4] {
+        let [records, index] = self.flows.segments();
+        [records, index, self.identities.segment(), self.counters.segment()]
+    }
+
+    /// From a client, stage 1: the key, its hash, and its buckets asked for.
+    #[inline]
+    pub fn begin(&self, listening: usize, packet: &Packet) -> Lookup {
+        let socket = &self.topology.listening[listening];
+        let key = FlowKey {
+            client: packet.sender.ip,
+            local: packet.local,
+            client_port: packet.sender.port,
+            local_port: socket.address.port(),
+            scope: packet.sender.scope,
+            listener: socket.id,
+        };
+        Lookup { key, hash: self.flows.hash(&key) }
+    }
+
+    /// From a client, stage 2: the record asked for.
+    #[inline]
+    pub fn prefetch(&self, lookup: &Lookup) {
+        self.flows.prefetch(lookup.hash);
+    }
+
+    /// From a client, stage 3: where the datagram goes; `None` when it is dropped, and counted.
+    #[inline]
+    pub fn up(&mut self, listening: usize, packet: &Packet, lookup: &Lookup, now_ns: u64) -> Option<Departure> {
+        self.counters().rx_up += 1;
+        if packet.sender.port == 0 {
+            self.counters().drop_port_zero += 1;
+            return None;
+        }
+        let slot = match self.flows.find(lookup.hash, &lookup.key) {
+            Some(slot) => slot,
+            None => self.start(listening, lookup, now_ns)?,
+        };
+        let record = self.flows.get(slot);
+        let (backend, identity) = (record.backend(), record.identity());
+        // A backend that the config no longer has: nothing can be sent, and the flow expires.
+        let target = self.topology.target_at(backend)?;
+        self.flows.update(slot, |record| record.count_up(now_ns, packet.len));
+        let (socket, from) = self.topology.targets[target].resolve(identity);
+        let to = self.topology.targets[target].endpoint;
+        Some(Departure { socket, to, from, tos: packet.tos })
+    }
+
+    /// From a backend, stage 1: the flow that the reply belongs to, its record asked for; `None` when it is dropped,
+    /// and counted.
+    #[inline]
+    pub fn locate(&mut self, socket: usize, packet: &Packet) -> Option<(usize, u32, Slot)> {
+        self.counters().rx_down += 1;
+        let Some(target) = self.topology.target_from(&packet.sender.ip, packet.sender.port) else {
+            self.counters().drop_unknown_source += 1;
+            return None;
+        };
+        let identity = self.topology.targets[target].identity(socket, from_ip16(&packet.local));
+        let found = identity.and_then(|identity| Some((target, identity, self.identities.slot(target, identity)?)));
+        match found {
+            Some((_, _, slot)) => self.flows.prefetch_slot(slot),
+            None => self.counters().drop_no_flow += 1,
+        }
+        found
+    }
+
+    /// From a backend, stage 2: which client the reply goes to; `None` when it is dropped, and counted.
+    #[inline]
+    pub fn down(
+        &mut self,
+        (target, identity, slot): (usize, u32, Slot),
+        packet: &Packet,
+        now_ns: u64,
+    ) -> Option<Departure> {
+        let id = self.topology.targets[target].id;
+        let record = self.flows.live_record(slot).filter(|r| r.backend() == id && r.identity() == identity);
+        let Some(key) = record.map(FlowRecord::key) else {
+            self.counters().drop_no_flow += 1;
+            return None;
+        };
+        let Some(socket) = self.topology.listening_at(key.listener) else {
+            self.counters().drop_no_flow += 1;
+            return None;
+        };
+        self.flows.update(slot, |record| record.count_down(now_ns, packet.len));
+        let from = self.topology.listening[socket].is_wildcard().then_some(key.local);
+        let to = Endpoint { ip: key.client, port: key.client_port, scope: key.scope };
+        Some(Departure { socket, to, from, tos: packet.tos })
+    }
+
+    /// Ends flows that were idle too long: looks at the next `slots` slots. Returns how many ended.
+    pub fn sweep(&mut self, slots: usize, now_ns: u64) -> usize {
+        let mut ended = 0;
+        for _ in 0..slots.min(self.flows.capacity()) {
+            let slot = Slot(self.swept as u32);
+            self.swept = (self.swept + 1) % self.flows.capacity();
+            let Some(record) = self.flows.live_record(slot) else { continue };
+            let listening = self.topology.listening_at(record.key().listener);
+            let idle_max = match (record.idle_max_ns(), listening) {
+                (0, Some(at)) => self.topology.listening[at].idle_ns,
+                // Nobody listens for it any more.
+                (0, None) => 0,
+                (own, _) => own,
+            };
+            if now_ns.saturating_sub(record.last_seen_ns()) <= idle_max {
+                continue;
+            }
+            let (backend, identity) = (record.backend(), record.identity());
+            self.flows.remove(slot);
+            if let Some(target) = self.topology.target_at(backend) {
+                self.identities.release(target, identity, now_ns);
+            }
+            ended += 1;
+        }
+        if ended > 0 {
+            self.counters().flows_expired += ended as u64;
+        }
+        ended
+    }
+
+    /// Slots in all, for pacing the sweep.
+    pub fn capacity(&self) -> usize {
+        self.flows.capacity()
+    }
+
+    #[cold]
+    fn start(&mut self, listening: usize, lookup: &Lookup, now_ns: u64) -> Option<Slot> {
+        let (balance, members) = &self.topology.pools[self.topology.listening[listening].pool];
+        let target = members[balance.lookup(&lookup.key.bytes())];
+        let backend = self.topology.targets[target].id;
+        let random = self.choose();
+        let Some(identity) = self.identities.take(target, now_ns, self.topology.reuse_delay_ns, random) else {
+            self.counters().refused_no_identity += 1;
+            return None;
+        };
+        let start = FlowStart { key: lookup.key, backend, identity, now_ns };
+        match self.flows.insert(lookup.hash, start) {
+            Ok(slot) => {
+                self.identities.bind(target, identity, slot);
+                self.counters().flows_created += 1;
+                Some(slot)
+            }
+            Err(why) => {
+                self.identities.put_back(target, identity);
+                match why {
+                    NoRoom::Table => self.counters().refused_table_full += 1,
+                    NoRoom::Index => self.counters().refused_index_full += 1,
+                }
+                None
+            }
+        }
+    }
+
+    /// A number that nobody without the region's key can predict.
+    fn choose(&mut self) -> u64 {
+        self.choices = self.choices.wrapping_add(1);
+        // Shorter than any flow key's bytes, so never the hash of one.
+        self.mixer.hash(&self.choices.to_le_bytes()).number()
+    }
+}

@@ -1,0 +1,153 @@
+//! The life of a worker thread: arm, wait for the switch, serve, stand aside, end.
+
+use super::orders::{Event, Orders, Outbox};
+use super::stand_down::{Standing, StoodDown, stand_down};
+use super::take_over::{Switch, Won};
+use crate::config::Scheduling;
+use crate::core::forward::Forwarder;
+use crate::io::sched;
+use crate::io::socket_set::SocketSet;
+use crate::io::uring::IoShape;
+use crate::io::worker::Worker;
+use crate::state::flow::FlowRecord;
+use handover::messages::Fault;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use shm_state::manifest::Manifest;
+use shm_state::owner::Party;
+use shm_state::segment::Segment;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+/// All that a worker thread needs.
+#[derive(Debug)]
+pub struct Seat<R> {
+    pub manifest: Manifest,
+    pub me: Party,
+    pub number: usize,
+    pub workers: u32,
+    pub cpu: Option<u32>,
+    pub scheduling: Scheduling,
+    pub orders: Arc<Orders>,
+    pub outbox: Outbox,
+    pub forwarder: Forwarder<R>,
+    pub sockets: Arc<SocketSet>,
+    pub io: Segment,
+    pub shape: IoShape,
+}
+
+/// How a worker comes to serve.
+#[derive(Debug)]
+pub enum Start {
+    /// Its process holds the region already, as this generation.
+    Now { generation: u64 },
+    /// When it is told to make the switch.
+    AfterSwitch { switch: Receiver<Switch> },
+}
+
+impl<R: FlowRecord> Seat<R> {
+    /// Lives the life of a worker; the thread's body.
+    pub fn live(self, start: Start) {
+        let outbox = self.outbox.clone();
+        let event = match self.run(start) {
+            Ok(()) => Event::Stopped,
+            Err(fault) => Event::Failed { fault },
+        };
+        outbox.tell(event);
+    }
+
+    fn run(self, start: Start) -> Result<(), Fault> {
+        let Self { manifest, me, number, workers, cpu, scheduling, orders, outbox, forwarder, sockets, io, shape } =
+            self;
+        pin(cpu)?;
+        let mut worker = Worker::new(forwarder, sockets, &io, &shape, manifest.clone()).map_err(ring_fault)?;
+        worker.arm().map_err(ring_fault)?;
+        let (mut generation, took_over) = match start {
+            Start::Now { generation } => {
+                let fifo = schedule(scheduling)?;
+                outbox.tell(Event::Serving { fifo });
+                (generation, None)
+            }
+            Start::AfterSwitch { switch } => {
+                outbox.tell(Event::Armed);
+                // The sender is dropped when the swap is off.
+                let Ok(switch) = switch.recv() else { return Ok(()) };
+                let fifo = schedule(scheduling)?;
+                match switch.make(&manifest) {
+                    Ok(Won { generation, mut report }) => {
+                        report.entered_ns = worker.enter().map_err(ring_fault)?;
+                        report.blackout_ns = match report.last_return_ns {
+                            0 => 0,
+                            from => report.entered_ns.saturating_sub(from),
+                        };
+                        (generation, Some((report, fifo)))
+                    }
+                    Err(fault) => {
+                        outbox.tell(Event::Undone { fault });
+                        return worker.disarm().map_err(ring_fault);
+                    }
+                }
+            }
+        };
+        if let Some((mut report, fifo)) = took_over {
+            worker.turn().map_err(ring_fault)?;
+            report.first_packet_ns = worker.first_packet_ns();
+            outbox.tell(Event::TookOver { report: Box::new(report), fifo });
+        }
+        loop {
+            worker.turn().map_err(ring_fault)?;
+            if orders.stopped() {
+                worker.finish().map_err(ring_fault)?;
+                return Ok(());
+            }
+            let Some(request) = manifest.handover().request() else { continue };
+            let Some(quiesce) = orders.expected(request.party) else { continue };
+            if request.generation != generation {
+                continue;
+            }
+            let standing = Standing { me, generation, worker: number, workers };
+            match stand_down(&mut worker, &manifest, &orders, standing, request, quiesce).map_err(ring_fault)? {
+                StoodDown::Resumed { generation: now, fault } => {
+                    generation = now;
+                    outbox.tell(Event::Resumed { fault });
+                }
+                StoodDown::Parked { generation } => {
+                    outbox.tell(Event::Parked { generation });
+                    while !orders.stopped() {
+                        orders.wait();
+                    }
+                    // Taking down rings and mappings must not disturb the successor.
+                    let _ = sched::idle();
+                    return worker.disarm().map_err(ring_fault);
+                }
+            }
+        }
+    }
+}
+
+/// Enters the packet threads' scheduling class; true for SCHED_FIFO.
+fn schedule(scheduling: Scheduling) -> Result<bool, Fault> {
+    match scheduling {
+        Scheduling::Other => Ok(false),
+        Scheduling::Auto => Ok(sched::fifo().is_ok()),
+        Scheduling::Fifo => sched::fifo().map(|()| true).map_err(|error| {
+            let message = format!("runtime.scheduling = \"fifo\" is not permitted here: {error}");
+            Fault::kernel("no-realtime", message, "grant CAP_SYS_NICE or RLIMIT_RTPRIO, or set \"auto\"")
+        }),
+    }
+}
+
+fn pin(cpu: Option<u32>) -> Result<(), Fault> {
+    let Some(cpu) = cpu else { return Ok(()) };
+    let mut set = CpuSet::new();
+    set.set(cpu as usize).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set)).map_err(|error| {
+        let message = format!("cannot run a worker on processor {cpu} (runtime.cpus): {error}");
+        Fault::kernel("no-such-cpu", message, "name processors that this process may use")
+    })
+}
+
+fn ring_fault(error: io::Error) -> Fault {
+    let remedy = "`controlctl doctor` names what this host lacks (kernel, io_uring, RLIMIT_MEMLOCK)";
+    Fault::kernel("io-uring", format!("io_uring failed: {error}"), remedy)
+}

@@ -1,0 +1,70 @@
+//! What a predecessor handed over: descriptors become checked segments and named sockets.
+
+use handover::messages::{DescriptorEntry, Fault, Role as WireRole, What};
+use shm_state::directory::{Role, SocketEntry};
+use shm_state::prelude::{Kind, SegmentId};
+use shm_state::segment::Segment;
+use std::os::fd::OwnedFd;
+
+/// A region and sockets, not yet ours.
+#[derive(Debug, Default)]
+pub(super) struct Inherited {
+    segments: Vec<Segment>,
+    pub(super) sockets: Vec<(SocketEntry, OwnedFd)>,
+}
+
+impl Inherited {
+    /// Checks every descriptor. What this version does not know is closed.
+    ///
+    /// # Errors
+    /// The first segment that is not what it is said to be, by name.
+    pub(super) fn new(list: Vec<(DescriptorEntry, OwnedFd)>) -> Result<Self, Fault> {
+        let mut inherited = Self::default();
+        for (entry, fd) in list {
+            match entry.what {
+                What::Segment => inherited.segment(&entry, fd)?,
+                What::Socket => inherited.sockets.extend(socket(&entry, fd)),
+                What::Unknown => {}
+            }
+        }
+        Ok(inherited)
+    }
+
+    fn segment(&mut self, entry: &DescriptorEntry, fd: OwnedFd) -> Result<(), Fault> {
+        // Rings and directories belong to the process that made them.
+        let Some(kind) = Kind::from_number(entry.kind).filter(|kind| !matches!(kind, Kind::Io | Kind::Directory)) else {
+            return Ok(());
+        };
+        let expected = SegmentId { kind, table: entry.table, shard: entry.shard };
+        let segment = Segment::attach_as(fd, expected).map_err(|error| bad(expected, &error))?;
+        self.segments.push(segment);
+        Ok(())
+    }
+
+    /// The segment with this id.
+    ///
+    /// # Errors
+    /// It was not handed over.
+    pub(super) fn take(&self, id: SegmentId) -> Result<Segment, Fault> {
+        self.segments.iter().find(|segment| segment.id() == id).cloned().ok_or_else(|| {
+            let message = format!("segment {id} was not handed over");
+            Fault::peer("segment-missing", message, "the running dataplane is of a version that has no such table")
+        })
+    }
+}
+
+fn socket(entry: &DescriptorEntry, fd: OwnedFd) -> Option<(SocketEntry, OwnedFd)> {
+    let role = match entry.role? {
+        WireRole::Listener => Role::Listener,
+        WireRole::Upstream => Role::Upstream,
+        WireRole::Unknown => return None,
+    };
+    let DescriptorEntry { owner_id, ordinal, shard, .. } = *entry;
+    Some((SocketEntry { role, owner_id, ordinal, shard, fd: -1 }, fd))
+}
+
+/// A segment that cannot be trusted.
+pub(super) fn bad(id: SegmentId, error: &dyn std::error::Error) -> Fault {
+    let message = format!("segment {id} is refused: {error}");
+    Fault::peer("bad-segment", message, "the running dataplane serves on; look for what wrote into its memory")
+}

@@ -1,0 +1,11 @@
+//! The dataplane as a process: arguments, region, workers, and the conversation with the supervisor.
+
+mod args;
+mod control;
+mod inherited;
+mod region;
+mod run;
+mod signals;
+mod successor;
+
+pub use run::main;

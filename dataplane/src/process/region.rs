@@ -1,0 +1,229 @@
+//! The tables of a process: made new at a cold start, or taken over, with those whose layout differs made anew.
+
+use super::inherited::{Inherited, bad};
+use crate::config::Config;
+use crate::core::forward::Forwarder;
+use crate::core::topology::Topology;
+use crate::io::socket_set::SocketSet;
+use crate::io::uring::{IoShape, create_segment};
+use crate::limits::RX_HEAD_BYTES;
+use crate::state::counters::Counters;
+use crate::state::flow::FlowRecord;
+use crate::state::flows::FlowTable;
+use crate::state::identities::{self, Identities};
+use crate::state::FLOWS_INDEX;
+use handover::messages::{DescriptorEntry, Fault, Role as WireRole, TableAction, TableWork};
+use shm_state::directory::{Directory, Role, SegmentEntry};
+use shm_state::error::RegionError;
+use shm_state::manifest::{MANIFEST, Manifest};
+use shm_state::prelude::SegmentId;
+use shm_state::segment::Segment;
+use shm_state::table::{Index, Records, RecordsView, Slot};
+use shm_state::translate::{Copier, CopyError};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
+
+/// Sizes of a worker's ring.
+const SUBMISSIONS: u32 = 2048;
+
+/// Everything that a process of one worker serves from.
+#[derive(Debug)]
+pub(super) struct Region<R> {
+    pub(super) manifest: Manifest,
+    pub(super) sockets: Arc<SocketSet>,
+    pub(super) shape: IoShape,
+    /// One per worker.
+    pub(super) io: Vec<Segment>,
+    pub(super) forwarder: Option<Forwarder<R>>,
+    /// Tables that have to be translated before this process may serve.
+    pub(super) copiers: Vec<Copier>,
+    pub(super) tables: Vec<TableWork>,
+    topology: Arc<Topology>,
+    segments: Vec<Segment>,
+    /// Segments that this process made, as opposed to those it took over.
+    own: Vec<SegmentId>,
+}
+
+impl<R: FlowRecord> Region<R> {
+    /// Makes a new region.
+    ///
+    /// # Errors
+    /// What could not be made, by name.
+    pub(super) fn cold(config: &Config, topology: Arc<Topology>, sockets: Arc<SocketSet>) -> Result<Self, Fault> {
+        let region_id = random()?;
+        let manifest = Manifest::create(region_id).map_err(no_memory)?;
+        let flows = FlowTable::create(region_id, config.limits.flows_max as usize, random()?).map_err(no_memory)?;
+        let identities = Identities::create(region_id, &topology.rows()).map_err(no_memory)?;
+        let mut counters = Records::<Counters>::create(region_id, config.runtime.workers).map_err(no_memory)?;
+        for worker in 0..config.runtime.workers {
+            counters.fill(Slot(worker as u32), Counters::default());
+        }
+        let forwarder = Forwarder::new(topology.clone(), flows, identities, counters, 0).map_err(no_memory)?;
+        let mut own: Vec<_> = forwarder.segments().map(Segment::id).into();
+        own.push(MANIFEST);
+        Self::join(config, topology, sockets, manifest, forwarder, own, Vec::new(), Vec::new())
+    }
+
+    /// Takes a region over: what has our layout is shared, the rest gets a segment of our own to be translated into.
+    ///
+    /// # Errors
+    /// What cannot be taken over, by table and field.
+    pub(super) fn inherit(
+        config: &Config,
+        topology: Arc<Topology>,
+        sockets: Arc<SocketSet>,
+        inherited: &Inherited,
+    ) -> Result<Self, Fault> {
+        let manifest_segment = inherited.take(MANIFEST)?;
+        let manifest = Manifest::attach(manifest_segment).map_err(|e| bad(MANIFEST, &e))?;
+        let region_id = manifest.region_id();
+        let index = inherited.take(Index::id(FLOWS_INDEX))?;
+        let index = Index::attach(index).map_err(|e| bad(Index::id(FLOWS_INDEX), &e))?;
+        check_capacity(config, &index)?;
+        let (mut copiers, mut tables, mut own) = (Vec::new(), Vec::new(), Vec::new());
+        let source = inherited.take(Records::<R>::id())?;
+        let from_version = source.prelude().layout_version;
+        let mut work = TableWork {
+            table: R::NAME.to_owned(),
+            from_version,
+            to_version: R::VERSION,
+            ..TableWork::default()
+        };
+        let records = match Records::<R>::attach(source.clone()) {
+            Ok(records) => records,
+            Err(RegionError::Layout { .. }) => {
+                let view = RecordsView::attach(source).map_err(|e| bad(Records::<R>::id(), &e))?;
+                let records = Records::<R>::create(region_id, view.capacity() as usize).map_err(no_memory)?;
+                let destination =
+                    RecordsView::attach(records.segment().clone()).map_err(|e| bad(Records::<R>::id(), &e))?;
+                copiers.push(Copier::new(view, destination, &R::schema()).map_err(|e| refused(R::NAME, e))?);
+                own.push(Records::<R>::id());
+                work.action = TableAction::Translated;
+                work.bytes = Records::<R>::bytes(records.capacity()) as u64;
+                records
+            }
+            Err(error) => return Err(bad(Records::<R>::id(), &error)),
+        };
+        tables.push(work);
+        let flows = FlowTable::join(records, index).map_err(|e| bad(Index::id(FLOWS_INDEX), &e))?;
+        let identities = inherited.take(identities::ID)?;
+        let identities =
+            Identities::attach(identities, &topology.rows()).map_err(|e| bad(identities::ID, &e))?;
+        let counters = inherited.take(Records::<Counters>::id())?;
+        let counters = Records::<Counters>::attach(counters).map_err(|e| bad(Records::<Counters>::id(), &e))?;
+        let forwarder = Forwarder::new(topology.clone(), flows, identities, counters, 0)
+            .map_err(|e| bad(Records::<Counters>::id(), &e))?;
+        for (name, id) in [("flows.index", Index::id(FLOWS_INDEX)), ("identities", identities::ID), ("counters", Records::<Counters>::id())] {
+            let version = inherited.take(id)?.prelude().layout_version;
+            tables.push(TableWork {
+                table: name.to_owned(),
+                from_version: version,
+                to_version: version,
+                ..TableWork::default()
+            });
+        }
+        Self::join(config, topology, sockets, manifest, forwarder, own, copiers, tables)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one constructor joins what two ways have made")]
+    fn join(
+        config: &Config,
+        topology: Arc<Topology>,
+        sockets: Arc<SocketSet>,
+        manifest: Manifest,
+        forwarder: Forwarder<R>,
+        mut own: Vec<SegmentId>,
+        copiers: Vec<Copier>,
+        tables: Vec<TableWork>,
+    ) -> Result<Self, Fault> {
+        let region_id = manifest.region_id();
+        let shape = shape(config);
+        let io = (0..config.runtime.workers)
+            .map(|worker| create_segment(region_id, worker as u32, &shape).map_err(no_memory))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut segments = vec![manifest.segment().clone()];
+        segments.extend(forwarder.segments().into_iter().cloned());
+        segments.extend(io.iter().cloned());
+        own.extend(io.iter().map(Segment::id));
+        let listed: Vec<_> = segments
+            .iter()
+            .map(|segment| SegmentEntry {
+                id: segment.id(),
+                fd: segment.fd().as_raw_fd(),
+                layout_version: segment.prelude().layout_version,
+                fingerprint: segment.prelude().fingerprint,
+            })
+            .collect();
+        let directory = Directory::create(region_id, &listed, &sockets.entries(&topology)).map_err(no_memory)?;
+        own.push(directory.segment().id());
+        segments.push(directory.segment().clone());
+        let forwarder = Some(forwarder);
+        Ok(Self { manifest, sockets, shape, io, forwarder, copiers, tables, topology, segments, own })
+    }
+
+    /// Every descriptor of the region and every socket, for the supervisor or a successor.
+    pub(super) fn descriptors(&self) -> Vec<(DescriptorEntry, BorrowedFd<'_>)> {
+        let sockets = self.sockets.entries(&self.topology).into_iter().zip(self.sockets.iter()).map(|(entry, fd)| {
+            let role = match entry.role {
+                Role::Listener => WireRole::Listener,
+                Role::Upstream => WireRole::Upstream,
+            };
+            (DescriptorEntry::socket(role, entry.owner_id, entry.ordinal, entry.shard), fd)
+        });
+        self.segments.iter().map(described).chain(sockets).collect()
+    }
+
+    /// The descriptors of the segments that this process made.
+    pub(super) fn own_descriptors(&self) -> Vec<(DescriptorEntry, BorrowedFd<'_>)> {
+        self.segments.iter().filter(|segment| self.own.contains(&segment.id())).map(described).collect()
+    }
+}
+
+fn described(segment: &Segment) -> (DescriptorEntry, BorrowedFd<'_>) {
+    let SegmentId { kind, table, shard } = segment.id();
+    (DescriptorEntry::segment(kind as u32, table, shard), segment.fd())
+}
+
+fn shape(config: &Config) -> IoShape {
+    let buffers = config.limits.receive_buffers as u32;
+    IoShape {
+        submissions: SUBMISSIONS,
+        // Every buffer may be in the queue at once, beside the turn's own completions.
+        completions: (buffers * 2).max(SUBMISSIONS * 2),
+        buffers,
+        buffer_len: (RX_HEAD_BYTES + config.limits.datagram_bytes_max).next_multiple_of(64) as u32,
+    }
+}
+
+fn check_capacity(config: &Config, index: &Index) -> Result<(), Fault> {
+    if index.capacity() == config.limits.flows_max as usize {
+        return Ok(());
+    }
+    let message = format!(
+        "limits.flows_max is {} in {}, but the running flow table has room for {}",
+        config.limits.flows_max,
+        config.file.display(),
+        index.capacity()
+    );
+    Err(Fault::operator("capacity-differs", message, "keep limits.flows_max as it is in this version"))
+}
+
+fn refused(table: &str, error: CopyError) -> Fault {
+    match error {
+        CopyError::Refused(refusal) => {
+            Fault::operator("layout-refused", refusal.to_string(), refusal.remedy.clone())
+        }
+        CopyError::Region(error) => Fault::peer("bad-segment", format!("table {table}: {error}"), ""),
+    }
+}
+
+fn no_memory(error: RegionError) -> Fault {
+    Fault::kernel("no-segment", error.to_string(), "lower [limits] in the config, or free memory")
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Fault> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| Fault::kernel("no-randomness", format!("getrandom failed: {e}"), "see getrandom(2)"))?;
+    Ok(bytes)
+}

@@ -1,0 +1,366 @@
+//! Values and rows: a record freed of its layout, with names, canonical units and no offsets.
+//!
+//! A [`Row`] owns its values (for people, dumps and migrations); a [`RowView`] reads them one by one from a
+//! record's bytes and allocates nothing (for compute functions, which run once per record).
+
+use crate::descriptor::{Descriptor, Field, FieldType, Unit};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+/// Times in the intermediate schema. Wide enough for any stored count in any unit.
+pub type Nanos = u128;
+
+/// The value of a field, freed of width and unit of storage.
+///
+/// Serialised as a number, a bool or text; bytes as hexadecimal digits, times in nanoseconds, an absent
+/// slot link as null, and a number of nanoseconds above 64 bits as its decimal digits in text.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Value {
+    /// Integer from 0.
+    Unsigned(u64),
+    /// Integer.
+    Signed(i64),
+    /// True or false.
+    Bool(bool),
+    /// Stable number of a case.
+    Enum(u32),
+    /// Byte string, padded to the width of the field it came from.
+    Bytes(Vec<u8>),
+    /// Address; IPv4 where it was stored as a mapped one.
+    Ip(IpAddr),
+    /// Port.
+    Port(u16),
+    /// Nanoseconds of CLOCK_MONOTONIC.
+    Instant(Nanos),
+    /// Nanoseconds.
+    Duration(Nanos),
+    /// Slot of another table.
+    SlotLink(Option<u64>),
+}
+
+impl Value {
+    /// The value in a field's bytes. `bytes` has a width that the type allows.
+    pub(crate) fn decode(ty: FieldType, unit: Unit, bytes: &[u8]) -> Self {
+        let nanos = || Nanos::from(load(bytes)) * Nanos::from(unit.nanos().unwrap_or(1));
+        match ty {
+            FieldType::Unsigned => Self::Unsigned(load(bytes)),
+            FieldType::Signed => Self::Signed(load_signed(bytes)),
+            FieldType::Bool => Self::Bool(load(bytes) != 0),
+            FieldType::Enum => Self::Enum(load(bytes) as u32),
+            FieldType::Bytes => Self::Bytes(bytes.to_vec()),
+            FieldType::Ip => Self::Ip(load_ip(bytes)),
+            FieldType::Port => Self::Port(load(bytes) as u16),
+            FieldType::Instant => Self::Instant(nanos()),
+            FieldType::Duration => Self::Duration(nanos()),
+            FieldType::SlotLink => Self::SlotLink(load_slot(bytes)),
+        }
+    }
+
+    /// The value as an integer, if it is signed or unsigned.
+    pub fn as_integer(&self) -> Option<i128> {
+        match *self {
+            Self::Unsigned(value) => Some(value.into()),
+            Self::Signed(value) => Some(value.into()),
+            _ => None,
+        }
+    }
+
+    /// The value in nanoseconds, if it is an instant or a duration.
+    pub fn as_nanos(&self) -> Option<Nanos> {
+        match *self {
+            Self::Instant(nanos) | Self::Duration(nanos) => Some(nanos),
+            _ => None,
+        }
+    }
+}
+
+/// Up to 8 little-endian bytes as a word; longer ones give their first 8.
+#[inline]
+pub(crate) fn load(bytes: &[u8]) -> u64 {
+    match *bytes {
+        [a] => a.into(),
+        [a, b] => u16::from_le_bytes([a, b]).into(),
+        [a, b, c, d] => u32::from_le_bytes([a, b, c, d]).into(),
+        [a, b, c, d, e, f, g, h, ..] => u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        _ => 0,
+    }
+}
+
+/// As [`load`], with the sign of the highest bit.
+#[inline]
+pub(crate) fn load_signed(bytes: &[u8]) -> i64 {
+    let unused = 64 - 8 * bytes.len().clamp(1, 8);
+    (load(bytes) as i64) << unused >> unused
+}
+
+fn load_ip(bytes: &[u8]) -> IpAddr {
+    let octets = <[u8; 16]>::try_from(bytes).unwrap_or_default();
+    Ipv6Addr::from(octets).to_canonical()
+}
+
+fn load_slot(bytes: &[u8]) -> Option<u64> {
+    let none = if bytes.len() == 4 { u32::MAX.into() } else { u64::MAX };
+    Some(load(bytes)).filter(|&slot| slot != none)
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsigned(value) => value.fmt(f),
+            Self::Signed(value) => value.fmt(f),
+            Self::Bool(value) => value.fmt(f),
+            Self::Enum(value) => value.fmt(f),
+            Self::Bytes(bytes) => f.pad(&hex(bytes)),
+            Self::Ip(ip) => ip.fmt(f),
+            Self::Port(port) => port.fmt(f),
+            Self::Instant(nanos) | Self::Duration(nanos) => f.pad(&seconds(*nanos)),
+            Self::SlotLink(Some(slot)) => f.pad(&format!("#{slot}")),
+            Self::SlotLink(None) => f.pad("none"),
+        }
+    }
+}
+
+/// Nanoseconds as seconds without needless zeros: `61.5s`.
+fn seconds(nanos: Nanos) -> String {
+    let (whole, rest) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
+    if rest == 0 {
+        return format!("{whole}s");
+    }
+    let fraction = format!("{rest:09}");
+    format!("{whole}.{}s", fraction.trim_end_matches('0'))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Unsigned(value) => serializer.serialize_u64(*value),
+            Self::Signed(value) => serializer.serialize_i64(*value),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Enum(value) => serializer.serialize_u32(*value),
+            Self::Bytes(bytes) => serializer.serialize_str(&hex(bytes)),
+            Self::Ip(ip) => serializer.collect_str(ip),
+            Self::Port(port) => serializer.serialize_u16(*port),
+            Self::Instant(nanos) | Self::Duration(nanos) => match u64::try_from(*nanos) {
+                Ok(nanos) => serializer.serialize_u64(nanos),
+                Err(_) => serializer.collect_str(nanos),
+            },
+            Self::SlotLink(Some(slot)) => serializer.serialize_u64(*slot),
+            Self::SlotLink(None) => serializer.serialize_none(),
+        }
+    }
+}
+
+/// One value of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    /// Stable id of the field.
+    pub id: u32,
+    /// Name of the field.
+    pub name: Arc<str>,
+    /// Its value.
+    pub value: Value,
+}
+
+/// A record's values in order of their field ids. Serialised as a map from names to values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Row {
+    cells: Vec<Cell>,
+}
+
+impl Row {
+    /// A row without values.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the value of a field; gives back the one that it had.
+    pub fn insert(&mut self, id: u32, name: impl Into<Arc<str>>, value: Value) -> Option<Value> {
+        match self.cells.binary_search_by_key(&id, |cell| cell.id) {
+            Ok(at) => Some(std::mem::replace(&mut self.cells[at].value, value)),
+            Err(at) => {
+                self.cells.insert(at, Cell { id, name: name.into(), value });
+                None
+            }
+        }
+    }
+
+    /// Takes a field's value out.
+    pub fn remove(&mut self, id: u32) -> Option<Value> {
+        let at = self.cells.binary_search_by_key(&id, |cell| cell.id).ok()?;
+        Some(self.cells.remove(at).value)
+    }
+
+    /// The value of the field with this name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.cells.iter().find(|cell| &*cell.name == name).map(|cell| &cell.value)
+    }
+
+    /// The value of the field with this id.
+    pub fn get_id(&self, id: u32) -> Option<&Value> {
+        let at = self.cells.binary_search_by_key(&id, |cell| cell.id).ok()?;
+        Some(&self.cells[at].value)
+    }
+
+    /// The values in order of their field ids.
+    pub fn iter(&self) -> std::slice::Iter<'_, Cell> {
+        self.cells.iter()
+    }
+
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+}
+
+impl<'a> IntoIterator for &'a Row {
+    type Item = &'a Cell;
+    type IntoIter = std::slice::Iter<'a, Cell>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Cell { name, value, .. }) in self.cells.iter().enumerate() {
+            let gap = if index == 0 { "" } else { " " };
+            write!(f, "{gap}{name}={value}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.cells.len()))?;
+        for Cell { name, value, .. } in &self.cells {
+            map.serialize_entry(&**name, value)?;
+        }
+        map.end()
+    }
+}
+
+/// A record seen as a row without being turned into one: values are read when they are asked for, by the
+/// stable id of their field. Every reader gives nothing when the layout lacks the field, when the record is
+/// too short, or when the field means something else.
+#[derive(Debug, Clone, Copy)]
+pub struct RowView<'a> {
+    descriptor: &'a Descriptor,
+    record: &'a [u8],
+}
+
+impl<'a> RowView<'a> {
+    /// A view of `record`, which lies as `descriptor` says.
+    #[inline]
+    pub fn new(descriptor: &'a Descriptor, record: &'a [u8]) -> Self {
+        Self { descriptor, record }
+    }
+
+    /// The layout of the record.
+    pub fn descriptor(&self) -> &'a Descriptor {
+        self.descriptor
+    }
+
+    /// A field's value; allocates for byte strings only.
+    pub fn value(&self, id: u32) -> Option<Value> {
+        self.descriptor.field(id)?.decode(self.record)
+    }
+
+    /// An integer, signed or unsigned.
+    #[inline]
+    pub fn integer(&self, id: u32) -> Option<i128> {
+        let (field, bytes) = self.raw(id)?;
+        match field.ty() {
+            FieldType::Unsigned => Some(load(bytes).into()),
+            FieldType::Signed => Some(load_signed(bytes).into()),
+            _ => None,
+        }
+    }
+
+    /// An integer that is not negative.
+    #[inline]
+    pub fn unsigned(&self, id: u32) -> Option<u64> {
+        let (field, bytes) = self.raw(id)?;
+        match field.ty() {
+            FieldType::Unsigned => Some(load(bytes)),
+            FieldType::Signed => u64::try_from(load_signed(bytes)).ok(),
+            _ => None,
+        }
+    }
+
+    /// An instant or a duration in nanoseconds.
+    #[inline]
+    pub fn nanos(&self, id: u32) -> Option<Nanos> {
+        let (field, bytes) = self.raw(id)?;
+        let scale = field.unit().nanos()?;
+        Some(Nanos::from(load(bytes)) * Nanos::from(scale))
+    }
+
+    /// True or false.
+    #[inline]
+    pub fn bool(&self, id: u32) -> Option<bool> {
+        self.typed(id, FieldType::Bool).map(|bytes| load(bytes) != 0)
+    }
+
+    /// Stable number of a case.
+    #[inline]
+    pub fn case(&self, id: u32) -> Option<u32> {
+        self.typed(id, FieldType::Enum).map(|bytes| load(bytes) as u32)
+    }
+
+    /// An address; IPv4 where it was stored as a mapped one.
+    #[inline]
+    pub fn ip(&self, id: u32) -> Option<IpAddr> {
+        self.typed(id, FieldType::Ip).map(load_ip)
+    }
+
+    /// A port.
+    #[inline]
+    pub fn port(&self, id: u32) -> Option<u16> {
+        self.typed(id, FieldType::Port).map(|bytes| load(bytes) as u16)
+    }
+
+    /// A byte string in its full width.
+    #[inline]
+    pub fn bytes(&self, id: u32) -> Option<&'a [u8]> {
+        self.typed(id, FieldType::Bytes)
+    }
+
+    /// A slot of another table, if there is one.
+    #[inline]
+    pub fn slot(&self, id: u32) -> Option<u64> {
+        self.typed(id, FieldType::SlotLink).and_then(load_slot)
+    }
+
+    /// All values.
+    pub fn to_row(&self) -> Row {
+        self.descriptor.decode(self.record)
+    }
+
+    #[inline]
+    fn raw(&self, id: u32) -> Option<(&'a Field, &'a [u8])> {
+        let field = self.descriptor.field(id)?;
+        Some((field, field.bytes(self.record)?))
+    }
+
+    #[inline]
+    fn typed(&self, id: u32, ty: FieldType) -> Option<&'a [u8]> {
+        self.raw(id).filter(|(field, _)| field.ty() == ty).map(|(_, bytes)| bytes)
+    }
+}

@@ -1,0 +1,127 @@
+//! The intermediate schema: what a table means, whatever the layout.
+//!
+//! Field ids, meanings, canonical units and defaults come from descriptors; what no field mapping can say is
+//! code, registered under the name that descriptors use. Every layout maps to the schema and from it, so that
+//! layouts need not know each other.
+
+use crate::descriptor::{Descriptor, Field, Meaning};
+use crate::row::{RowView, Value};
+use crate::translate::{Refusal, RefusalKind};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Computes a field's value from a record of a layout that lacks the field. Runs once per record: it reads
+/// what it needs by field id, and copes with layouts that lack that too.
+pub type ComputeFn = fn(&RowView<'_>) -> Value;
+
+/// What is known of a field in every layout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldMeaning {
+    /// Stable id.
+    pub id: u32,
+    /// Name in the layout that was learned last.
+    pub name: Arc<str>,
+    /// What the field means; times are in nanoseconds here.
+    pub meaning: Meaning,
+    /// Whether it is part of the record's key.
+    pub key: bool,
+    /// Value for records of layouts that lack the field, in the layout that was learned last.
+    pub default: Option<Value>,
+}
+
+/// Meaning of one table.
+#[derive(Debug, Clone)]
+pub struct Schema {
+    table: Arc<str>,
+    fields: BTreeMap<u32, FieldMeaning>,
+    functions: BTreeMap<Arc<str>, ComputeFn>,
+}
+
+impl Schema {
+    /// A schema of which nothing is known but the table's name.
+    pub fn new(table: impl Into<Arc<str>>) -> Self {
+        Self { table: table.into(), fields: BTreeMap::new(), functions: BTreeMap::new() }
+    }
+
+    /// With a compute function under the name that descriptors use. The last one of a name counts.
+    #[must_use]
+    pub fn compute(mut self, name: impl Into<Arc<str>>, function: ComputeFn) -> Self {
+        self.functions.insert(name.into(), function);
+        self
+    }
+
+    /// With the fields of a layout.
+    ///
+    /// # Errors
+    /// When the layout is of another table, or gives an id another meaning than an earlier one: ids are for
+    /// ever.
+    pub fn learn(mut self, layout: &Descriptor) -> Result<Self, Refusal> {
+        self.check_table(layout.name())?;
+        for field in layout.fields() {
+            self.check_field(field)?;
+            let meaning = FieldMeaning {
+                id: field.id(),
+                name: field.name().clone(),
+                meaning: field.meaning(),
+                key: field.is_key(),
+                default: field.default_value(),
+            };
+            self.fields.insert(field.id(), meaning);
+        }
+        Ok(self)
+    }
+
+    /// Name of the table.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// The fields that were learned, in order of their ids.
+    pub fn fields(&self) -> impl ExactSizeIterator<Item = &FieldMeaning> {
+        self.fields.values()
+    }
+
+    /// The compute function of this name.
+    pub fn function(&self, name: &str) -> Option<ComputeFn> {
+        self.functions.get(name).copied()
+    }
+
+    /// Names of the compute functions.
+    pub fn functions(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.functions.keys().map(|name| &**name)
+    }
+
+    /// Refuses a layout of another table.
+    pub(crate) fn check_table(&self, table: &str) -> Result<(), Refusal> {
+        if *self.table == *table {
+            return Ok(());
+        }
+        Err(Refusal {
+            kind: RefusalKind::OtherTable,
+            table: table.to_owned(),
+            field: None,
+            why: format!("the schema at hand is that of table `{}`", self.table),
+            remedy: "bind the plan to the schema of its own table".into(),
+        })
+    }
+
+    /// Refuses a field that means something else than the schema learned.
+    pub(crate) fn check_field(&self, field: &Field) -> Result<(), Refusal> {
+        match self.fields.get(&field.id()) {
+            Some(known) if known.meaning != field.meaning() => Err(Refusal {
+                kind: RefusalKind::OtherMeaning,
+                table: self.table.to_string(),
+                field: Some(field.name().to_string()),
+                why: format!(
+                    "id {} means {} here, but {} (`{}`) in the schema",
+                    field.id(),
+                    field.meaning(),
+                    known.meaning,
+                    known.name
+                ),
+                remedy: "give the field a new id; an id keeps its meaning for ever".into(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}

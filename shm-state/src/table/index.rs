@@ -1,0 +1,259 @@
+//! The index of a table: from the keyed hash of a key to a slot.
+//!
+//! A bucket is one cache line of eight entries; a key has two buckets to be in, so that a look-up touches at
+//! most two lines. An entry is one word, tag and slot together: one store publishes a record, one withdraws it.
+//! Nothing is ever displaced, so a key's entry never moves. The hash key lies in the segment: the index stays
+//! valid across processes and layouts, and a client cannot choose its buckets.
+
+use super::Slot;
+use crate::error::RegionError;
+use crate::map;
+use crate::prelude::{Kind, SegmentId};
+use crate::segment::{Segment, Spec};
+use siphasher::sip128::{Hasher128, SipHasher13};
+use std::hash::Hasher;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Version of the index: its hash, its buckets, its free slots.
+pub const INDEX_VERSION: u32 = 1;
+pub(super) const HEADER_WORDS: usize = 16;
+const ENTRIES: usize = 8;
+const LINE: usize = 64;
+
+/// Both bucket choices and the tag of one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyHash {
+    low: u64,
+    high: u64,
+}
+
+impl KeyHash {
+    /// The hash as one number, for choices that must not be guessed.
+    pub fn number(self) -> u64 {
+        self.low
+    }
+
+    #[inline]
+    fn tag(self) -> u32 {
+        self.high as u32
+    }
+}
+
+/// Both buckets of the key are full; the record cannot be entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("both buckets are full")]
+pub struct Full;
+
+/// The index and, behind it in the same segment, the free slots (see [`super::FreeSlots`]).
+#[derive(Debug, Clone)]
+pub struct Index {
+    segment: Segment,
+    buckets_off: usize,
+    buckets: usize,
+    mask: usize,
+    capacity: usize,
+    key: [u8; 16],
+}
+
+impl Index {
+    /// Which segment the index of `table` is.
+    pub const fn id(table: u32) -> SegmentId {
+        SegmentId::new(Kind::Index, table)
+    }
+
+    /// Buckets for `capacity` records: half full at most, so that two full buckets are beyond bad luck.
+    fn buckets_for(capacity: usize) -> usize {
+        (capacity * 2).div_ceil(ENTRIES).next_power_of_two().max(2)
+    }
+
+    pub(super) fn buckets_off() -> usize {
+        (HEADER_WORDS * 8).next_multiple_of(LINE)
+    }
+
+    pub(super) fn free_off(capacity: usize) -> usize {
+        Self::buckets_off() + Self::buckets_for(capacity) * LINE
+    }
+
+    fn body_len(capacity: usize) -> usize {
+        Self::free_off(capacity) + capacity * 4
+    }
+
+    /// Makes an empty index with a new hash key for a table of `capacity` records, all of whose slots are free.
+    ///
+    /// # Errors
+    /// See [`RegionError`].
+    pub fn create(region_id: [u8; 16], table: u32, capacity: usize, key: [u8; 16]) -> Result<Self, RegionError> {
+        let id = Self::id(table);
+        let segment = Segment::create(Spec {
+            id,
+            region_id,
+            layout_version: INDEX_VERSION,
+            descriptor: None,
+            body_len: (Self::body_len(capacity).next_multiple_of(8)) as u64,
+        })?;
+        let header = segment.words(0, HEADER_WORDS);
+        let (low, high) = key.split_at(8);
+        let halves = [low, high].map(|half| u64::from_le_bytes(half.try_into().expect("8 bytes")));
+        header[0].store(capacity as u64, Ordering::Relaxed);
+        header[1].store(Self::buckets_for(capacity) as u64, Ordering::Relaxed);
+        header[2].store(halves[0], Ordering::Relaxed);
+        header[3].store(halves[1], Ordering::Relaxed);
+        super::FreeSlots::format(&segment, capacity);
+        Self::attach(segment)
+    }
+
+    /// Checks a segment that is said to be an index.
+    ///
+    /// # Errors
+    /// The claim that does not hold, by name.
+    pub fn attach(segment: Segment) -> Result<Self, RegionError> {
+        segment.expect(Self::id(segment.prelude().table))?;
+        let claim = |what, found, expected| RegionError::Claim { segment: segment.id(), what, found, expected };
+        let version = segment.prelude().layout_version;
+        if version != INDEX_VERSION {
+            return Err(claim("index version", version.into(), INDEX_VERSION.to_string()));
+        }
+        if segment.body_len() < HEADER_WORDS * 8 {
+            return Err(claim("body length", segment.body_len() as u64, "room for a header".into()));
+        }
+        let header: [u64; HEADER_WORDS] = {
+            let words = segment.words(0, HEADER_WORDS);
+            std::array::from_fn(|i| words[i].load(Ordering::Relaxed))
+        };
+        let capacity = header[0];
+        if capacity == 0 || capacity > u64::from(u32::MAX) {
+            return Err(claim("capacity", capacity, "1..=4294967295".into()));
+        }
+        let capacity = capacity as usize;
+        let buckets = Self::buckets_for(capacity);
+        if header[1] != buckets as u64 {
+            return Err(claim("buckets", header[1], buckets.to_string()));
+        }
+        if Self::body_len(capacity) > segment.body_len() {
+            let room = format!("what {} bytes have room for", segment.body_len());
+            return Err(claim("capacity", capacity as u64, room));
+        }
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(&header[2].to_le_bytes());
+        key[8..].copy_from_slice(&header[3].to_le_bytes());
+        Ok(Self { segment, buckets_off: Self::buckets_off(), buckets, mask: buckets - 1, capacity, key })
+    }
+
+    /// The segment.
+    pub fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
+    /// Records that the table can have.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// SipHash-1-3, 128 bits, of a key's canonical bytes under the region's key.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> KeyHash {
+        let mut hasher = SipHasher13::new_with_key(&self.key);
+        hasher.write(key);
+        let hash = hasher.finish128();
+        KeyHash { low: hash.h1, high: hash.h2 }
+    }
+
+    /// Asks for the key's two buckets ahead of the look-up.
+    #[inline]
+    pub fn prefetch(&self, hash: KeyHash) {
+        let [first, second] = self.choices(hash);
+        map::prefetch(&self.bucket(first)[0]);
+        map::prefetch(&self.bucket(second)[0]);
+    }
+
+    /// The slot that carries the key's tag and that `is_it` confirms.
+    #[inline]
+    pub fn find(&self, hash: KeyHash, mut is_it: impl FnMut(Slot) -> bool) -> Option<Slot> {
+        let tag = hash.tag();
+        for choice in self.choices(hash) {
+            for entry in self.bucket(choice) {
+                if let Some((found, slot)) = decode(entry.load(Ordering::Relaxed))
+                    && found == tag
+                    && slot.at() < self.capacity
+                    && is_it(slot)
+                {
+                    return Some(slot);
+                }
+            }
+        }
+        None
+    }
+
+    /// Enters a slot under a key that is not there yet, in the emptier of its buckets.
+    ///
+    /// # Errors
+    /// [`Full`]; nothing has changed.
+    pub fn insert(&mut self, hash: KeyHash, slot: Slot) -> Result<(), Full> {
+        let place = {
+            let room = |choice: usize| {
+                let bucket = self.bucket(choice);
+                let free = bucket.iter().filter(|entry| entry.load(Ordering::Relaxed) == 0).count();
+                bucket.iter().position(|entry| entry.load(Ordering::Relaxed) == 0).map(|at| (free, &bucket[at]))
+            };
+            let [first, second] = self.choices(hash).map(room);
+            match (first, second) {
+                (Some(a), Some(b)) => Some(if b.0 > a.0 { b.1 } else { a.1 }),
+                (a, b) => a.or(b).map(|(_, place)| place),
+            }
+        };
+        let place = place.ok_or(Full)?;
+        // Publishing: whoever sees the entry sees the record behind it.
+        place.store(encode(hash.tag(), slot), Ordering::Release);
+        Ok(())
+    }
+
+    /// Withdraws a slot's entry; false when there was none.
+    pub fn remove(&mut self, hash: KeyHash, slot: Slot) -> bool {
+        let wanted = encode(hash.tag(), slot);
+        for choice in self.choices(hash) {
+            for entry in self.bucket(choice) {
+                if entry.load(Ordering::Relaxed) == wanted {
+                    entry.store(0, Ordering::Release);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Entries in use, counted now.
+    pub fn len(&self) -> usize {
+        (0..self.buckets)
+            .map(|choice| self.bucket(choice).iter().filter(|entry| entry.load(Ordering::Relaxed) != 0).count())
+            .sum()
+    }
+
+    /// True when there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    #[inline]
+    fn choices(&self, hash: KeyHash) -> [usize; 2] {
+        let first = hash.low as usize & self.mask;
+        let second = (hash.low >> 32 ^ hash.high >> 32) as usize & self.mask;
+        // Two equal choices would halve the room; the neighbour is as good as any.
+        [first, if second == first { first ^ 1 } else { second }]
+    }
+
+    #[inline]
+    fn bucket(&self, choice: usize) -> &[AtomicU64] {
+        self.segment.words(self.buckets_off + choice * LINE, ENTRIES)
+    }
+}
+
+/// Slots are stored plus one, so that an entry of zero is an empty one.
+#[inline]
+fn encode(tag: u32, slot: Slot) -> u64 {
+    u64::from(tag) << 32 | (u64::from(slot.0) + 1)
+}
+
+#[inline]
+fn decode(entry: u64) -> Option<(u32, Slot)> {
+    (entry as u32).checked_sub(1).map(|slot| ((entry >> 32) as u32, Slot(slot)))
+}

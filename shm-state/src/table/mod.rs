@@ -1,0 +1,52 @@
+//! Tables of fixed capacity: records in stable slots, a keyed index that names slots, free slots.
+//!
+//! Only the holder of the owner word writes. It writes a record before it publishes it in the index, so that
+//! whoever finds a slot finds a whole record.
+
+mod free;
+mod geometry;
+mod index;
+mod records;
+mod slots;
+mod view;
+
+pub use free::FreeSlots;
+pub use geometry::{BLOCK_SLOTS, RECORD_LEN_MAX};
+pub use index::{Full, INDEX_VERSION, Index, KeyHash};
+pub use records::Records;
+pub use view::RecordsView;
+
+/// Number of a slot; stable for the life of its record, across translations too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(pub u32);
+
+impl Slot {
+    /// As an array index.
+    #[inline]
+    pub fn at(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// State of a slot, in the low half of its meta word.
+pub(crate) const FREE: u32 = 0;
+pub(crate) const LIVE: u32 = 1;
+
+/// The meta word of a slot: how often it was reused, and whether it is live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meta {
+    pub incarnation: u32,
+    pub live: bool,
+}
+
+impl Meta {
+    #[inline]
+    pub(crate) fn decode(word: u64) -> Self {
+        Self { incarnation: (word >> 32) as u32, live: word as u32 == LIVE }
+    }
+
+    #[inline]
+    pub(crate) fn encode(self) -> u64 {
+        u64::from(self.incarnation) << 32 | u64::from(if self.live { LIVE } else { FREE })
+    }
+}

@@ -1,0 +1,140 @@
+//! The records of one table, for the process that holds it.
+
+use super::geometry::{BLOCK_SLOTS, Geometry};
+use super::slots::Slots;
+use super::{Meta, Slot};
+use crate::descriptor::Layout;
+use crate::error::RegionError;
+use crate::map;
+use crate::prelude::{Kind, SegmentId};
+use crate::segment::{Segment, Spec};
+use std::sync::atomic::Ordering;
+
+/// Records of layout `R` in stable slots.
+///
+/// Every write is followed by [`Records::touch`] of its slot, so that a successor that copies in the background
+/// copies it again.
+#[derive(Debug)]
+pub struct Records<R> {
+    slots: Slots<R>,
+}
+
+impl<R: Layout> Records<R> {
+    /// Which segment the table's records are.
+    pub const fn id() -> SegmentId {
+        SegmentId::new(Kind::Table, R::TABLE)
+    }
+
+    /// Bytes of shared memory that `capacity` records take, overhead included.
+    pub fn bytes(capacity: usize) -> usize {
+        Geometry::new(capacity, size_of::<R>()).body_len()
+    }
+
+    /// Makes an empty table.
+    ///
+    /// # Errors
+    /// See [`RegionError`].
+    pub fn create(region_id: [u8; 16], capacity: usize) -> Result<Self, RegionError> {
+        let geometry = Geometry::new(capacity, size_of::<R>());
+        let segment = Segment::create(Spec {
+            id: Self::id(),
+            region_id,
+            layout_version: R::VERSION,
+            descriptor: Some(R::descriptor_bytes()),
+            body_len: geometry.body_len() as u64,
+        })?;
+        geometry.write(&segment);
+        Ok(Self { slots: Slots::new(segment, geometry) })
+    }
+
+    /// Attaches a table that already has layout `R`.
+    ///
+    /// # Errors
+    /// [`RegionError::Layout`] when it has another one and must be translated; claims that do not hold, by name.
+    pub fn attach(segment: Segment) -> Result<Self, RegionError> {
+        segment.expect(Self::id())?;
+        let expected = crate::prelude::digest64(R::descriptor_bytes());
+        let prelude = segment.prelude();
+        if prelude.fingerprint != expected {
+            return Err(RegionError::Layout {
+                table: R::NAME,
+                found: prelude.fingerprint,
+                found_version: prelude.layout_version,
+                expected,
+                expected_version: R::VERSION,
+            });
+        }
+        let geometry = Geometry::read(&segment, size_of::<R>())?;
+        Ok(Self { slots: Slots::new(segment, geometry) })
+    }
+
+    /// The segment.
+    pub fn segment(&self) -> &Segment {
+        self.slots.segment()
+    }
+
+    /// How many records there can be.
+    pub fn capacity(&self) -> usize {
+        self.slots.geometry().capacity
+    }
+
+    /// The record in `slot`, live or not. Panics when there is no such slot.
+    #[inline]
+    pub fn get(&self, slot: Slot) -> &R {
+        self.slots.record(slot.at())
+    }
+
+    /// The record in `slot`, for writing; call [`Records::touch`] afterwards. Panics when there is no such slot.
+    #[inline]
+    pub fn get_mut(&mut self, slot: Slot) -> &mut R {
+        self.slots.record_mut(slot.at())
+    }
+
+    /// Reuse count and state of `slot`. Panics when there is no such slot.
+    #[inline]
+    pub fn meta(&self, slot: Slot) -> Meta {
+        Meta::decode(self.slots.meta(slot.at()).load(Ordering::Relaxed))
+    }
+
+    /// True when `slot` exists and is live: for slot numbers that were read from shared memory.
+    #[inline]
+    pub fn is_live(&self, slot: Slot) -> bool {
+        slot.at() < self.capacity() && self.meta(slot).live
+    }
+
+    /// Fills a free slot and makes it live; its incarnation rises by one.
+    pub fn fill(&mut self, slot: Slot, record: R) {
+        *self.slots.record_mut(slot.at()) = record;
+        let incarnation = self.meta(slot).incarnation.wrapping_add(1);
+        self.set_meta(slot, Meta { incarnation, live: true });
+    }
+
+    /// Makes a live slot free.
+    pub fn clear(&mut self, slot: Slot) {
+        let meta = Meta { live: false, ..self.meta(slot) };
+        self.set_meta(slot, meta);
+    }
+
+    fn set_meta(&mut self, slot: Slot, meta: Meta) {
+        self.slots.meta(slot.at()).store(meta.encode(), Ordering::Release);
+        self.touch(slot);
+    }
+
+    /// Marks the slot's block dirty: unconditionally, after every write.
+    // PAIR dirty: release here, acquire in translate::dirty; what was written before the mark is seen after it.
+    #[inline]
+    pub fn touch(&self, slot: Slot) {
+        self.slots.mark(slot.at() / BLOCK_SLOTS).store(1, Ordering::Release);
+    }
+
+    /// Asks for the cache lines of a record ahead of its use.
+    #[inline]
+    pub fn prefetch(&self, slot: Slot) {
+        if slot.at() < self.capacity() {
+            let record = self.slots.record(slot.at());
+            map::prefetch(record);
+            // A record of up to 128 bytes spans two lines.
+            map::prefetch(self.slots.mark(slot.at() / BLOCK_SLOTS));
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What a plan does to each field, for people and reports.
+
+use crate::descriptor::{Narrow, Unit};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What happens to one field. Types are written as `u32`, `bytes[16]`, `instant u64`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Action {
+    /// Taken over as it is.
+    Copied,
+    /// Stored wider; every value fits.
+    Widened {
+        /// Type in the source.
+        from: String,
+        /// Type in the destination.
+        to: String,
+    },
+    /// Stored narrower; each value is checked.
+    Narrowed {
+        /// Type in the source.
+        from: String,
+        /// Type in the destination.
+        to: String,
+        /// What happens to a value that does not fit.
+        policy: Narrow,
+    },
+    /// Stored in another unit of time.
+    Converted {
+        /// Unit in the source.
+        from: Unit,
+        /// Unit in the destination.
+        to: Unit,
+        /// Whether the destination's unit is coarser, so that values are rounded down.
+        rounded: bool,
+        /// What happens to a value that does not fit; nothing if all fit.
+        policy: Option<Narrow>,
+    },
+    /// Lacking in the source; computed from other fields.
+    Computed {
+        /// Name of the function.
+        function: String,
+        /// What happens to a value that does not fit.
+        policy: Narrow,
+    },
+    /// Lacking in the source; every record gets the same value.
+    Defaulted {
+        /// The value as people write it.
+        value: String,
+    },
+    /// Lacking in the destination; lost.
+    Dropped,
+}
+
+impl Action {
+    /// Whether information of the source may be lost.
+    pub fn is_lossy(&self) -> bool {
+        match self {
+            Self::Copied | Self::Widened { .. } | Self::Defaulted { .. } => false,
+            // A clamped result loses nothing that the source had; a dropped row does.
+            Self::Computed { policy, .. } => *policy == Narrow::Drop,
+            Self::Narrowed { policy, .. } => *policy != Narrow::Refuse,
+            Self::Converted { rounded, policy, .. } => *rounded || policy.is_some_and(|policy| policy != Narrow::Refuse),
+            Self::Dropped => true,
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Copied => f.write_str("copied"),
+            Self::Widened { from, to } => write!(f, "widened {from} → {to}"),
+            Self::Narrowed { from, to, policy } => write!(f, "narrowed {from} → {to}, {}", excess(*policy)),
+            Self::Converted { from, to, rounded, policy } => {
+                write!(f, "converted {from} → {to}")?;
+                if *rounded {
+                    f.write_str(", rounded down")?;
+                }
+                policy.map_or(Ok(()), |policy| write!(f, ", {}", excess(policy)))
+            }
+            Self::Computed { function, .. } => write!(f, "computed by `{function}`"),
+            Self::Defaulted { value } => write!(f, "defaulted to {value}"),
+            Self::Dropped => f.write_str("dropped"),
+        }
+    }
+}
+
+fn excess(policy: Narrow) -> &'static str {
+    match policy {
+        Narrow::Refuse => "refused if a value does not fit",
+        Narrow::Clamp => "clamped and counted where it does not fit",
+        Narrow::Drop => "row dropped and counted where it does not fit",
+    }
+}
+
+/// What a plan does to one field, as `packets_up: widened u32 → u64`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldAction {
+    /// Stable id of the field.
+    pub id: u32,
+    /// Its name in the destination; in the source, if it is dropped.
+    pub field: String,
+    /// Its name in the source, if that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<String>,
+    /// What happens.
+    #[serde(flatten)]
+    pub action: Action,
+    /// Whether information of the source may be lost.
+    pub lossy: bool,
+}
+
+impl fmt::Display for FieldAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.action)?;
+        self.was.as_ref().map_or(Ok(()), |was| write!(f, " (was {was})"))
+    }
+}

@@ -1,0 +1,75 @@
+//! Stores a value of the intermediate schema into a record: the slow path, for computed fields.
+
+use super::step::{Width, is_signed};
+use crate::descriptor::{Field, FieldType};
+use crate::row::{Nanos, Value};
+use std::net::IpAddr;
+
+/// How storing a value went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stored {
+    /// As it was; times are rounded down to the field's unit.
+    Fits,
+    /// It does not fit; the nearest value that does was stored.
+    Exceeds,
+    /// It is of another type; nothing was stored.
+    OtherType,
+}
+
+/// Stores `value` into the field's place in `record`, which is long enough.
+#[inline]
+pub(super) fn store(field: &Field, value: &Value, record: &mut [u8]) -> Stored {
+    let to = &mut record[field.offset()..field.end()];
+    match (field.ty(), value) {
+        (FieldType::Unsigned | FieldType::Signed, Value::Unsigned(_) | Value::Signed(_)) => {
+            let number = value.as_integer().unwrap_or(0);
+            store_number(to, number, Width::of(field).range(is_signed(field.ty())))
+        }
+        (FieldType::Bool, Value::Bool(value)) => {
+            to[0] = u8::from(*value);
+            Stored::Fits
+        }
+        (FieldType::Enum, Value::Enum(case)) => store_number(to, i128::from(*case), Width::of(field).range(false)),
+        (FieldType::Port, Value::Port(port)) => store_number(to, i128::from(*port), Width::of(field).range(false)),
+        (FieldType::Instant, Value::Instant(nanos)) | (FieldType::Duration, Value::Duration(nanos)) => {
+            let count = nanos / Nanos::from(field.unit().nanos().unwrap_or(1));
+            let count = i128::try_from(count).unwrap_or(i128::MAX);
+            store_number(to, count, Width::of(field).range(false))
+        }
+        (FieldType::SlotLink, Value::SlotLink(None)) => {
+            to.fill(0xff);
+            Stored::Fits
+        }
+        (FieldType::SlotLink, Value::SlotLink(Some(slot))) => {
+            let none = i128::from(Width::of(field).max());
+            store_number(to, i128::from(*slot), (0, none - 1))
+        }
+        (FieldType::Ip, Value::Ip(ip)) => {
+            let ip = match ip {
+                IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+                IpAddr::V6(ip) => *ip,
+            };
+            to.copy_from_slice(&ip.octets());
+            Stored::Fits
+        }
+        (FieldType::Bytes, Value::Bytes(bytes)) => {
+            let (kept, cut) = bytes.split_at(bytes.len().min(to.len()));
+            to.fill(0);
+            to[..kept.len()].copy_from_slice(kept);
+            if cut.iter().all(|&byte| byte == 0) { Stored::Fits } else { Stored::Exceeds }
+        }
+        _ => Stored::OtherType,
+    }
+}
+
+fn store_number(to: &mut [u8], number: i128, (min, max): (i128, i128)) -> Stored {
+    let stored = number.clamp(min, max);
+    let bytes = stored.to_le_bytes();
+    match to.len() {
+        1 => to[0] = bytes[0],
+        2 => to.copy_from_slice(&bytes[..2]),
+        4 => to.copy_from_slice(&bytes[..4]),
+        _ => to.copy_from_slice(&bytes[..8]),
+    }
+    if stored == number { Stored::Fits } else { Stored::Exceeds }
+}
