@@ -145,7 +145,5 @@ const _: () = {
     assert!(SOCKET_BUFFER_BYTES_MAX <= (i32::MAX / 2) as usize);
     assert!(IDLE_TIMEOUT_NS_MAX / MS <= u32::MAX as u64);
     // The largest flow table alone never exceeds what a region may be.
-    assert!(
-        FLOWS_MAX * (FLOW_ROW_BYTES_MAX + FLOW_INDEX_BYTES_PER_FLOW) as u64 <= REGION_BYTES_MAX
-    );
+    assert!(FLOWS_MAX * (FLOW_ROW_BYTES_MAX + FLOW_INDEX_BYTES_PER_FLOW) as u64 <= REGION_BYTES_MAX);
 };

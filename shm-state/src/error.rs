@@ -9,7 +9,9 @@ pub enum RegionError {
     #[error("segment {segment}: {call} failed: {source}{}", remedy_for(.source))]
     Kernel { segment: SegmentId, call: &'static str, source: std::io::Error },
     /// There is not enough memory for a segment that has to be fully allocated.
-    #[error("segment {segment}: cannot allocate {bytes} bytes of shared memory: {source}; lower [limits] or free memory")]
+    #[error(
+        "segment {segment}: cannot allocate {bytes} bytes of shared memory: {source}; lower [limits] or free memory"
+    )]
     OutOfMemory { segment: SegmentId, bytes: u64, source: std::io::Error },
     /// The descriptor is too small to be a segment.
     #[error("segment of {bytes} bytes is too short for a prelude of {need} bytes: truncated, or not a segment")]

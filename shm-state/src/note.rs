@@ -54,7 +54,7 @@ impl<D: IntoBytes + Immutable> Note<D> {
 }
 
 /// Two pieces of a note's contents, the second right behind the first.
-#[derive(Debug, Clone, Copy, IntoBytes, Immutable)]
+#[derive(Debug, Clone, Copy, IntoBytes, Immutable, zerocopy::Unaligned)]
 #[repr(C)]
 pub struct Chain<A, B>(pub A, pub B)
 where
@@ -140,8 +140,8 @@ pub fn parse_note_desc(contents: &[u8]) -> Result<Vec<Descriptor>, NoteError> {
         if index == LAYOUTS_MAX {
             return Err(NoteError::TooMany);
         }
-        let (descriptor, len) = Descriptor::parse(&contents[offset..])
-            .map_err(|source| NoteError::Descriptor { index, offset, source })?;
+        let (descriptor, len) =
+            Descriptor::parse(&contents[offset..]).map_err(|source| NoteError::Descriptor { index, offset, source })?;
         if layouts.iter().any(|other| other.table_id() == descriptor.table_id()) {
             return Err(NoteError::Twice { table: descriptor.name().to_owned() });
         }

@@ -147,11 +147,8 @@ impl OwnerWord {
     /// [`Lost`] when the offer was withdrawn or never made; then B must not touch a socket.
     pub fn claim(&self, from: Party, to: Party, generation: Generation) -> Result<Generation, Lost> {
         let next = generation + 1;
-        self.step(
-            OwnerState::Offered { from, to, generation },
-            OwnerState::Held { party: to, generation: next },
-        )
-        .map(|()| next)
+        self.step(OwnerState::Offered { from, to, generation }, OwnerState::Held { party: to, generation: next })
+            .map(|()| next)
     }
 
     /// A takes its offer back: OFFERED(from → to, g) → HELD(from, g+1).
@@ -160,11 +157,8 @@ impl OwnerWord {
     /// [`Lost`] when B has won: then A must not touch a socket.
     pub fn withdraw(&self, from: Party, to: Party, generation: Generation) -> Result<Generation, Lost> {
         let next = generation + 1;
-        self.step(
-            OwnerState::Offered { from, to, generation },
-            OwnerState::Held { party: from, generation: next },
-        )
-        .map(|()| next)
+        self.step(OwnerState::Offered { from, to, generation }, OwnerState::Held { party: from, generation: next })
+            .map(|()| next)
     }
 
     /// The holder stays, under a new generation: whatever was asked of the old one is void. HELD(party, g) →
@@ -257,10 +251,7 @@ mod tests {
     #[test]
     fn encoding_is_frozen() {
         assert_eq!(OwnerState::Held { party: party(7), generation: 5 }.encode(), 0x0000_0000_0501_0700);
-        assert_eq!(
-            OwnerState::Offered { from: party(7), to: party(8), generation: 5 }.encode(),
-            0x0000_0000_0502_0708
-        );
+        assert_eq!(OwnerState::Offered { from: party(7), to: party(8), generation: 5 }.encode(), 0x0000_0000_0502_0708);
         assert_eq!(OwnerState::Fenced { generation: 9 }.encode(), 0x0000_0000_0903_0000);
         for word in [0x0000_0000_0501_0008, u64::MAX, 0x0501_0000, 0x0502_0707] {
             assert_eq!(OwnerState::decode(word), OwnerState::Corrupt { word });

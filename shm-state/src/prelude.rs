@@ -225,11 +225,7 @@ impl Prelude {
 
     /// Which segment this is. Only meaningful after [`Prelude::check`].
     pub fn id(&self) -> SegmentId {
-        SegmentId {
-            kind: Kind::from_number(self.kind).unwrap_or(Kind::Manifest),
-            table: self.table,
-            shard: self.shard,
-        }
+        SegmentId { kind: Kind::from_number(self.kind).unwrap_or(Kind::Manifest), table: self.table, shard: self.shard }
     }
 
     fn computed_checksum(&self) -> u64 {

@@ -3,7 +3,7 @@
 //! Making one is for the holder-to-be; attaching treats all that is inside as claims and checks them before
 //! anything else may look.
 
-use crate::descriptor::Descriptor;
+use crate::descriptor::{DESCRIPTOR_LEN_MAX, Descriptor};
 use crate::error::RegionError;
 use crate::map::{self, AllAtomic, Mapping};
 use crate::prelude::{PRELUDE_LEN, Parts, Prelude, SegmentId, digest64};
@@ -142,11 +142,7 @@ impl Segment {
     /// # Errors
     /// [`RegionError::WrongSegment`].
     pub fn expect(&self, expected: SegmentId) -> Result<(), RegionError> {
-        if self.id() == expected {
-            Ok(())
-        } else {
-            Err(RegionError::WrongSegment { expected, found: self.id() })
-        }
+        if self.id() == expected { Ok(()) } else { Err(RegionError::WrongSegment { expected, found: self.id() }) }
     }
 
     /// The checked prelude, a private copy.
@@ -172,6 +168,14 @@ impl Segment {
         let Prelude { descriptor_off, descriptor_len, fingerprint, .. } = self.inner.prelude;
         if descriptor_len == 0 {
             return Ok(None);
+        }
+        if descriptor_len > DESCRIPTOR_LEN_MAX as u64 {
+            return Err(RegionError::Claim {
+                segment: self.id(),
+                what: "descriptor length",
+                found: descriptor_len,
+                expected: format!("at most {DESCRIPTOR_LEN_MAX}"),
+            });
         }
         let mut bytes = vec![0; descriptor_len as usize];
         load_bytes(&self.inner.map, descriptor_off as usize, &mut bytes);

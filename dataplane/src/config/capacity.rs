@@ -31,23 +31,14 @@ impl Capacity {
         backends: &[Backend],
     ) -> Self {
         let per_backend = |used: bool, addresses: Option<u64>| {
-            if used {
-                snat.sockets as u64 * addresses.unwrap_or(1)
-            } else {
-                0
-            }
+            if used { snat.sockets as u64 * addresses.unwrap_or(1) } else { 0 }
         };
         let v4 = backends.iter().filter(|b| b.address.is_ipv4()).count() as u64;
         let v6 = backends.len() as u64 - v4;
         let identities_per_backend_v4 = per_backend(v4 > 0, snat.v4.as_ref().map(|r| r.len()));
         let identities_per_backend_v6 = per_backend(v6 > 0, snat.v6.as_ref().map(|r| r.len()));
         let identities = v4 * identities_per_backend_v4 + v6 * identities_per_backend_v6;
-        let hold_ns = snat.reuse_delay_ns
-            + listeners
-                .iter()
-                .map(|l| l.idle_timeout_ns)
-                .max()
-                .unwrap_or_default();
+        let hold_ns = snat.reuse_delay_ns + listeners.iter().map(|l| l.idle_timeout_ns).max().unwrap_or_default();
         let flows_per_second = u128::from(identities) * 1_000_000_000 / u128::from(hold_ns.max(1));
         let buffer = limits::RX_HEAD_BYTES + limits.datagram_bytes_max.next_multiple_of(16);
         // As many send buffers as receive buffers.
@@ -84,10 +75,7 @@ impl Capacity {
                 "shorten the address ranges or lower snat.sockets",
             ));
         }
-        let memory = host
-            .memory_bytes
-            .unwrap_or(u64::MAX)
-            .min(limits::REGION_BYTES_MAX);
+        let memory = host.memory_bytes.unwrap_or(u64::MAX).min(limits::REGION_BYTES_MAX);
         if self.region_bytes > memory {
             let culprit = self.culprit(limits);
             return Err(source.bad_key(
@@ -118,8 +106,7 @@ impl Capacity {
                  that; add addresses to snat, raise snat.sockets or lower limits.flows_max",
                 self.identities, self.flows_per_second
             );
-            warnings
-                .push(Warning::new("snat-capacity", message).numbers(flows_max, self.identities));
+            warnings.push(Warning::new("snat-capacity", message).numbers(flows_max, self.identities));
         }
         Ok(())
     }

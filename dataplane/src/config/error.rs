@@ -64,12 +64,7 @@ pub struct Warning {
 
 impl Warning {
     pub(crate) fn new(code: &'static str, message: String) -> Self {
-        Self {
-            code,
-            message,
-            asked: None,
-            granted: None,
-        }
+        Self { code, message, asked: None, granted: None }
     }
 
     pub(crate) fn numbers(mut self, asked: u64, granted: u64) -> Self {

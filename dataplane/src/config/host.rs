@@ -19,17 +19,10 @@ impl Host {
                 let n = std::thread::available_parallelism().map_or(1, usize::from);
                 (0..n as u32).collect()
             });
-        let memory_bytes = std::fs::read_to_string("/proc/meminfo")
-            .ok()
-            .and_then(|text| {
-                let line = text.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
-                line.trim()
-                    .strip_suffix("kB")?
-                    .trim()
-                    .parse::<u64>()
-                    .ok()?
-                    .checked_mul(1024)
-            });
+        let memory_bytes = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+            let line = text.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
+            line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+        });
         Self { cpus, memory_bytes }
     }
 }

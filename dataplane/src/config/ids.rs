@@ -6,11 +6,7 @@ use sha2::{Digest, Sha256};
 
 /// The id of the listener, pool or backend (`kind`) of this name.
 pub fn stable_id(kind: &str, name: &str) -> u32 {
-    let digest = Sha256::new()
-        .chain_update(kind)
-        .chain_update(":")
-        .chain_update(name)
-        .finalize();
+    let digest = Sha256::new().chain_update(kind).chain_update(":").chain_update(name).finalize();
     let mut head = [0; 4];
     head.copy_from_slice(&digest[..4]);
     u32::from_le_bytes(head)
@@ -19,10 +15,7 @@ pub fn stable_id(kind: &str, name: &str) -> u32 {
 /// The key of the balancing hash where the config has none: every version and every host with the
 /// same service name agrees on it. It is no secret; who minds sets `balance.key`.
 pub(super) fn default_balance_key(service: &str) -> [u8; 16] {
-    let digest = Sha256::new()
-        .chain_update("hitless balance key:")
-        .chain_update(service)
-        .finalize();
+    let digest = Sha256::new().chain_update("hitless balance key:").chain_update(service).finalize();
     let mut key = [0; 16];
     key.copy_from_slice(&digest[..16]);
     key
@@ -44,7 +37,5 @@ mod tests {
     const GOLDEN_LISTENER_DNS: u32 = 0x7344_8d88;
     const GOLDEN_POOL_RESOLVERS: u32 = 0x4c70_3366;
     const GOLDEN_BACKEND: u32 = 0x6370_c324;
-    const GOLDEN_KEY_EDGE: [u8; 16] = [
-        135, 43, 25, 81, 60, 15, 33, 106, 147, 223, 175, 208, 130, 21, 188, 20,
-    ];
+    const GOLDEN_KEY_EDGE: [u8; 16] = [135, 43, 25, 81, 60, 15, 33, 106, 147, 223, 175, 208, 130, 21, 188, 20];
 }

@@ -201,12 +201,8 @@ impl Config {
             problem: problem.into(),
             remedy: remedy.into(),
         };
-        let unreadable = |e: std::io::Error| {
-            whole(
-                format!("cannot read the config: {e}"),
-                "name a readable file with --config",
-            )
-        };
+        let unreadable =
+            |e: std::io::Error| whole(format!("cannot read the config: {e}"), "name a readable file with --config");
         let mut bytes = Vec::new();
         let open = std::fs::File::open(file).map_err(unreadable)?;
         let mut limited = std::io::Read::take(open, limits::CONFIG_BYTES_MAX + 1);
@@ -215,8 +211,8 @@ impl Config {
             let problem = format!("longer than {} bytes", limits::CONFIG_BYTES_MAX);
             return Err(whole(problem, "name a config file with --config"));
         }
-        let text = String::from_utf8(bytes)
-            .map_err(|e| whole(format!("not UTF-8: {e}"), "save the file as UTF-8 text"))?;
+        let text =
+            String::from_utf8(bytes).map_err(|e| whole(format!("not UTF-8: {e}"), "save the file as UTF-8 text"))?;
         Self::parse(file, &text, &Host::detect())
     }
 
@@ -255,10 +251,6 @@ impl Config {
 
     /// The source addresses towards a backend; `None`: the kernel picks the address.
     pub fn sources_for(&self, backend: &Backend) -> Option<&AddressRanges> {
-        if backend.address.is_ipv4() {
-            self.snat.v4.as_ref()
-        } else {
-            self.snat.v6.as_ref()
-        }
+        if backend.address.is_ipv4() { self.snat.v4.as_ref() } else { self.snat.v6.as_ref() }
     }
 }

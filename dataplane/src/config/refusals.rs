@@ -12,11 +12,7 @@ pub(super) const REFUSALS: &[(&str, &str, &str)] = &[
         "[snats]",
         "edge.toml:23: snats: unknown key; known here: service, control, runtime, limits, balance, snat, listener, pool",
     ),
-    (
-        "weight = 1",
-        "wait = 1",
-        "edge.toml:42: pool[0].backend[0].wait: unknown key; known here: name, address, weight",
-    ),
+    ("weight = 1", "wait = 1", "edge.toml:42: pool[0].backend[0].wait: unknown key; known here: name, address, weight"),
     (
         "flows_max = 4096",
         "flows_max = 99999999",
@@ -42,11 +38,7 @@ pub(super) const REFUSALS: &[(&str, &str, &str)] = &[
         "flows_max = 99999999999999999999999",
         "edge.toml:15: limits.flows_max = 99999999999999999999999: too large; use a smaller number",
     ),
-    (
-        "flows_max = 4096",
-        "flows_max 4096",
-        "edge.toml:15: flows_max: key with no value; expected =",
-    ),
+    ("flows_max = 4096", "flows_max 4096", "edge.toml:15: flows_max: key with no value; expected ="),
     (
         "flows_max = 4096",
         "flows_max = 4096\nflows_max = 1",
@@ -72,11 +64,7 @@ pub(super) const REFUSALS: &[(&str, &str, &str)] = &[
         "workers = 2",
         "edge.toml:10: runtime.workers = 2: this version runs one worker; set runtime.workers = 1",
     ),
-    (
-        "workers = 1",
-        "workers = 0",
-        "edge.toml:10: runtime.workers = 0: too small; use a number from 1 to 64",
-    ),
+    ("workers = 1", "workers = 0", "edge.toml:10: runtime.workers = 0: too small; use a number from 1 to 64"),
     (
         "cpus = [0]",
         "cpus = [9]",
@@ -172,26 +160,14 @@ pub(super) const REFUSALS: &[(&str, &str, &str)] = &[
         "5290-5310",
         "edge.toml:27: snat.ports = \"5290-5310\": contains the port of listener \"dns\"; choose ports that no listener uses",
     ),
-    (
-        "sockets = 16",
-        "sockets = 5000",
-        "edge.toml:26: snat.sockets = 5000: too large; use a number from 1 to 4096",
-    ),
+    ("sockets = 16", "sockets = 5000", "edge.toml:26: snat.sockets = 5000: too large; use a number from 1 to 4096"),
     (
         "\"30s\"",
         "\"30\"",
         "edge.toml:28: snat.reuse_delay = \"30\": not a duration with its unit; write a duration from \"0s\" to \"1h\"",
     ),
-    (
-        "\"30s\"",
-        "30",
-        "edge.toml:28: snat.reuse_delay = 30: invalid type: integer 30; expected a text in quotes",
-    ),
-    (
-        "\"30s\"",
-        "\"2h\"",
-        "edge.toml:28: snat.reuse_delay = \"2h\": too long; write a duration from \"0s\" to \"1h\"",
-    ),
+    ("\"30s\"", "30", "edge.toml:28: snat.reuse_delay = 30: invalid type: integer 30; expected a text in quotes"),
+    ("\"30s\"", "\"2h\"", "edge.toml:28: snat.reuse_delay = \"2h\": too long; write a duration from \"0s\" to \"1h\""),
     (
         "\"60s\"",
         "\"1ms\"",
@@ -217,11 +193,7 @@ pub(super) const REFUSALS: &[(&str, &str, &str)] = &[
         "pool = \"resolver\"",
         "edge.toml:34: listener[0].pool = \"resolver\": no pool has this name; choose from resolvers or add a [[pool]]",
     ),
-    (
-        "pool = \"resolvers\"\n",
-        "",
-        "edge.toml:30: listener[0].pool: the key is missing; add 'pool = …'",
-    ),
+    ("pool = \"resolvers\"\n", "", "edge.toml:30: listener[0].pool: the key is missing; add 'pool = …'"),
     (
         "0.0.0.0:5300",
         "0.0.0.0",

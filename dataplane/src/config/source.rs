@@ -34,10 +34,7 @@ impl<'a> Source<'a> {
 
     /// Where a value stands.
     pub(super) fn origin(&self, span: Range<usize>) -> Origin {
-        Origin {
-            key: self.key(span.start),
-            line: Some(self.line(span.start)),
-        }
+        Origin { key: self.key(span.start), line: Some(self.line(span.start)) }
     }
 
     /// A wrong value.
@@ -70,12 +67,7 @@ impl<'a> Source<'a> {
     }
 
     /// A value found by its path `table.key` or `table`, whether or not the file mentions it.
-    pub(super) fn bad_key(
-        &self,
-        path: &str,
-        problem: impl Into<Box<str>>,
-        remedy: impl Into<Box<str>>,
-    ) -> ConfigError {
+    pub(super) fn bad_key(&self, path: &str, problem: impl Into<Box<str>>, remedy: impl Into<Box<str>>) -> ConfigError {
         match self.span_of(path) {
             Some(span) if path.contains('.') => self.bad(span, problem, remedy),
             Some(span) => self.bad_table(span, problem, remedy),
@@ -86,10 +78,7 @@ impl<'a> Source<'a> {
     /// Where a value stands, or would stand.
     pub(super) fn origin_of(&self, path: &str) -> Origin {
         let line = self.span_of(path).map(|span| self.line(span.start));
-        Origin {
-            key: path.to_owned(),
-            line,
-        }
+        Origin { key: path.to_owned(), line }
     }
 
     fn span_of(&self, path: &str) -> Option<Range<usize>> {
@@ -105,12 +94,7 @@ impl<'a> Source<'a> {
     }
 
     /// Something that is not there at all.
-    pub(super) fn absent(
-        &self,
-        key: &str,
-        problem: impl Into<Box<str>>,
-        remedy: impl Into<Box<str>>,
-    ) -> ConfigError {
+    pub(super) fn absent(&self, key: &str, problem: impl Into<Box<str>>, remedy: impl Into<Box<str>>) -> ConfigError {
         ConfigError {
             file: self.file.into(),
             line: None,
@@ -122,11 +106,7 @@ impl<'a> Source<'a> {
     }
 
     pub(super) fn line(&self, offset: usize) -> usize {
-        let before = self
-            .text
-            .as_bytes()
-            .get(..offset)
-            .unwrap_or(self.text.as_bytes());
+        let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
         before.iter().filter(|&&b| b == b'\n').count() + 1
     }
 
@@ -163,11 +143,7 @@ impl<'a> Source<'a> {
         };
         if let Some(field) = quoted(&what, "missing field ") {
             let mut e = self.bad_table(span, "the key is missing", format!("add '{field} = …'"));
-            e.key = if e.key.is_empty() {
-                field.into()
-            } else {
-                format!("{}.{field}", e.key).into()
-            };
+            e.key = if e.key.is_empty() { field.into() } else { format!("{}.{field}", e.key).into() };
             return e;
         }
         if quoted(&what, "unknown field ").is_some() {
@@ -197,9 +173,7 @@ fn plain(text: &str) -> String {
 }
 
 fn quoted<'t>(text: &'t str, before: &str) -> Option<&'t str> {
-    text.strip_prefix(before)?
-        .strip_prefix('`')?
-        .strip_suffix('`')
+    text.strip_prefix(before)?.strip_prefix('`')?.strip_suffix('`')
 }
 
 /// Appends the path below `table` that covers the offset; false if nothing there does.

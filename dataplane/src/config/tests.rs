@@ -64,10 +64,7 @@ backend = [{ address = "127.0.0.1:5301" }]
 "#;
 
 fn host() -> Host {
-    Host {
-        cpus: vec![0, 1],
-        memory_bytes: Some(8 << 30),
-    }
+    Host { cpus: vec![0, 1], memory_bytes: Some(8 << 30) }
 }
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
@@ -92,10 +89,7 @@ fn the_whole_example() {
     assert_eq!(c.snat.ports.unwrap().count(), 16);
     assert_eq!(c.snat.reuse_delay_ns, 30_000_000_000);
     let l = &c.listeners[0];
-    assert_eq!(
-        (l.pool, l.idle_timeout_ns, l.mode),
-        (0, 60_000_000_000, Mode::Forward)
-    );
+    assert_eq!((l.pool, l.idle_timeout_ns, l.mode), (0, 60_000_000_000, Mode::Forward));
     assert_eq!(l.addresses[1].address, "[::]:5300".parse().unwrap());
     assert_eq!(l.addresses[1].origin.key, "listener[0].addresses[1]");
     assert_eq!(l.addresses[1].origin.line, Some(33));
@@ -103,10 +97,7 @@ fn the_whole_example() {
     assert_eq!(c.backends[0].name, "ns1");
     assert_eq!(c.backends[1].name, "[::1]:5302");
     assert!(c.upstream_v4() && c.upstream_v6());
-    assert_eq!(
-        c.sources_for(&c.backends[0]).map(AddressRanges::len),
-        Some(262)
-    );
+    assert_eq!(c.sources_for(&c.backends[0]).map(AddressRanges::len), Some(262));
     assert_eq!(c.sources_for(&c.backends[1]), None);
     assert_eq!(c.capacity.identities_per_backend_v4, 262 * 16);
     assert_eq!(c.capacity.identities_per_backend_v6, 16);
@@ -119,49 +110,27 @@ fn the_whole_example() {
 #[test]
 fn the_least_example_and_its_warnings() {
     let c = parse(LEAST).unwrap();
-    assert_eq!(
-        (c.service.as_str(), c.runtime.workers, c.limits.flows_max),
-        ("hitless", 1, 65_536)
-    );
+    assert_eq!((c.service.as_str(), c.runtime.workers, c.limits.flows_max), ("hitless", 1, 65_536));
     assert_eq!((c.snat.sockets, c.snat.ports, c.snat.v4), (16, None, None));
     assert_eq!(c.balance_key, parse(LEAST).unwrap().balance_key);
     assert_eq!(c.warnings.len(), 1);
     assert_eq!(c.warnings[0].code, "snat-capacity");
-    assert_eq!(
-        (c.warnings[0].asked, c.warnings[0].granted),
-        (Some(65_536), Some(16))
-    );
+    assert_eq!((c.warnings[0].asked, c.warnings[0].granted), (Some(65_536), Some(16)));
 }
 
 #[test]
 fn pools_share_a_backend_by_address_and_name() {
-    let shared = format!(
-        "{LEAST}\n[[pool]]\nname = \"q\"\nbackend = [{{ address = \"127.0.0.1:5301\", weight = 7 }}]\n"
-    );
+    let shared =
+        format!("{LEAST}\n[[pool]]\nname = \"q\"\nbackend = [{{ address = \"127.0.0.1:5301\", weight = 7 }}]\n");
     let c = parse(&shared).unwrap();
     assert_eq!(c.backends.len(), 1);
-    assert_eq!(
-        c.pools[1].members,
-        [Member {
-            backend: 0,
-            weight: 7
-        }]
-    );
-    assert!(
-        c.warnings.iter().any(|w| w.code == "pool-unused"),
-        "{:?}",
-        c.warnings
-    );
+    assert_eq!(c.pools[1].members, [Member { backend: 0, weight: 7 }]);
+    assert!(c.warnings.iter().any(|w| w.code == "pool-unused"), "{:?}", c.warnings);
     let renamed = shared.replace("weight = 7", "name = \"other\"");
     assert_eq!(parse(&renamed).unwrap_err().line, Some(12));
     let moved = LEAST.replace("5301\"", "5301\", name = \"a\"")
         + "[[pool]]\nname = \"q\"\nbackend = [{ address = \"127.0.0.1:5309\", name = \"a\" }]\n";
-    assert!(
-        parse(&moved)
-            .unwrap_err()
-            .problem
-            .contains("already the name")
-    );
+    assert!(parse(&moved).unwrap_err().problem.contains("already the name"));
 }
 
 #[test]
@@ -188,10 +157,7 @@ fn a_file_that_is_no_config() {
     assert!(message(binary.path()).contains("not UTF-8"));
     let endless = Path::new("/dev/zero");
     assert!(message(endless).contains("longer than"));
-    assert_eq!(
-        parse("").unwrap_err().to_string(),
-        "edge.toml: pool: no pool of backends; add a [[pool]]"
-    );
+    assert_eq!(parse("").unwrap_err().to_string(), "edge.toml: pool: no pool of backends; add a [[pool]]");
 }
 
 #[test]
@@ -203,21 +169,15 @@ fn a_file_from_disk() {
 
 #[test]
 fn capacities_are_held_against_the_hosts_memory() {
-    let small = Host {
-        cpus: vec![0],
-        memory_bytes: Some(1 << 30),
-    };
+    let small = Host { cpus: vec![0], memory_bytes: Some(1 << 30) };
     let check = |text: &str| Config::parse(Path::new("edge.toml"), text, &small);
     assert_eq!(
-        check(&swapped("flows_max = 4096", "flows_max = 16000000"))
-            .unwrap_err()
-            .to_string(),
+        check(&swapped("flows_max = 4096", "flows_max = 16000000")).unwrap_err().to_string(),
         "edge.toml:15: limits.flows_max = 16000000: the tables would take 4411 MiB of shared \
          memory, this host can give 1024 MiB; lower limits.flows_max"
     );
-    let wide = swapped("127.64.0.0/24", "127.64.0.0/13")
-        .replace("sockets = 16", "sockets = 4096")
-        .replace("40015", "49015");
+    let wide =
+        swapped("127.64.0.0/24", "127.64.0.0/13").replace("sockets = 16", "sockets = 4096").replace("40015", "49015");
     assert_eq!(
         check(&wide).unwrap_err().to_string(),
         "edge.toml:23: snat: 2147512320 identities (sockets × addresses × backends), at most \
@@ -232,27 +192,17 @@ fn capacities_are_held_against_the_hosts_memory() {
 fn counts_have_limits() {
     let many = |n: usize| {
         let mut text = LEAST.replace("[{", "[\n{");
-        let list: Vec<_> = (0..n)
-            .map(|i| format!("{{ address = \"10.0.{}.{}:9\" }}", i / 256, i % 256))
-            .collect();
+        let list: Vec<_> = (0..n).map(|i| format!("{{ address = \"10.0.{}.{}:9\" }}", i / 256, i % 256)).collect();
         text = text.replace("{ address = \"127.0.0.1:5301\" }", &list.join(",\n"));
         parse(&text)
     };
     assert!(many(limits::BACKENDS_MAX).is_ok());
     let e = many(limits::BACKENDS_MAX + 1).unwrap_err();
-    assert_eq!(
-        (&*e.problem, &*e.key),
-        ("more than 1024 backends", "pool[0].backend[1024].address")
-    );
+    assert_eq!((&*e.problem, &*e.key), ("more than 1024 backends", "pool[0].backend[1024].address"));
     let pools: String = (0..limits::POOLS_MAX)
         .map(|i| format!("[[pool]]\nname = \"q{i}\"\nbackend = [{{ address = \"10.9.0.1:9\" }}]\n"))
         .collect();
-    assert!(
-        parse(&format!("{LEAST}{pools}"))
-            .unwrap_err()
-            .problem
-            .contains("more than 64 pools")
-    );
+    assert!(parse(&format!("{LEAST}{pools}")).unwrap_err().problem.contains("more than 64 pools"));
 }
 
 #[test]

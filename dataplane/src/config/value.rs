@@ -20,10 +20,7 @@ fn complain<T>(problem: impl Into<String>, remedy: impl Into<String>) -> Result<
 pub(super) fn name(text: &str) -> Result<(), Complaint> {
     let good = |c: char| c.is_ascii_alphanumeric() || "._-:[]%/".contains(c);
     if text.is_empty() || text.len() > NAME_BYTES_MAX || !text.chars().all(good) {
-        return complain(
-            "not a usable name",
-            format!("use 1 to {NAME_BYTES_MAX} letters, digits and . _ - : / [ ] %"),
-        );
+        return complain("not a usable name", format!("use 1 to {NAME_BYTES_MAX} letters, digits and . _ - : / [ ] %"));
     }
     Ok(())
 }
@@ -32,15 +29,8 @@ pub(super) fn name(text: &str) -> Result<(), Complaint> {
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Complaint> {
     let Some(address) = text.parse().ok().or_else(|| named_scope(text)) else {
         if text.parse::<IpAddr>().is_ok() {
-            let example = if text.contains(':') {
-                format!("[{text}]:5300")
-            } else {
-                format!("{text}:5300")
-            };
-            return complain(
-                "the port is missing",
-                format!("write it like \"{example}\""),
-            );
+            let example = if text.contains(':') { format!("[{text}]:5300") } else { format!("{text}:5300") };
+            return complain("the port is missing", format!("write it like \"{example}\""));
         }
         return complain(
             "not an address and port",
@@ -48,17 +38,11 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Complaint> {
         );
     };
     if address.port() == 0 {
-        return complain(
-            "port 0 cannot be served or reached",
-            "name a port from 1 to 65535",
-        );
+        return complain("port 0 cannot be served or reached", "name a port from 1 to 65535");
     }
     if let SocketAddr::V6(v6) = address {
         if let Some(v4) = v6.ip().to_ipv4_mapped() {
-            return complain(
-                "an IPv4 address in IPv6 clothes",
-                format!("write \"{v4}:{}\"", v6.port()),
-            );
+            return complain("an IPv4 address in IPv6 clothes", format!("write \"{v4}:{}\"", v6.port()));
         }
         if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 {
             return complain(
@@ -69,10 +53,7 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Complaint> {
     }
     let ip = address.ip();
     if ip.is_multicast() || matches!(ip, IpAddr::V4(v4) if v4.is_broadcast()) {
-        return complain(
-            "a multicast or broadcast address",
-            "name one host's address",
-        );
+        return complain("a multicast or broadcast address", "name one host's address");
     }
     Ok(address)
 }
@@ -95,11 +76,7 @@ pub(super) fn address_range(text: &str) -> Result<AddressRange, Complaint> {
         if net.addr() != net.network() {
             return complain(
                 "the address has bits outside its prefix",
-                format!(
-                    "write \"{}\" for the block or \"{}\" for one address",
-                    net.trunc(),
-                    net.addr()
-                ),
+                format!("write \"{}\" for the block or \"{}\" for one address", net.trunc(), net.addr()),
             );
         }
         AddressRange::new(net.network(), net.broadcast())
@@ -118,10 +95,7 @@ pub(super) fn address_range(text: &str) -> Result<AddressRange, Complaint> {
         return complain("the range ends before it starts or mixes families", form);
     };
     if let Some(what) = unusable_as_source(&range) {
-        return complain(
-            format!("contains {what} addresses, which cannot be a source"),
-            "leave them out",
-        );
+        return complain(format!("contains {what} addresses, which cannot be a source"), "leave them out");
     }
     Ok(range)
 }
@@ -132,16 +106,8 @@ fn unusable_as_source(range: &AddressRange) -> Option<&'static str> {
         ("224.0.0.0", "255.255.255.255", "multicast or reserved"),
         ("::", "::", "unspecified"),
         ("::ffff:0.0.0.0", "::ffff:255.255.255.255", "IPv4-mapped"),
-        (
-            "fe80::",
-            "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-            "link-local",
-        ),
-        (
-            "ff00::",
-            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-            "multicast",
-        ),
+        ("fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "link-local"),
+        ("ff00::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "multicast"),
     ];
     bad.iter().find_map(|(first, last, what)| {
         let block = AddressRange::new(first.parse().ok()?, last.parse().ok()?)?;
@@ -155,10 +121,7 @@ pub(super) fn port_range(text: &str) -> Result<PortRange, Complaint> {
     let ports = first.trim().parse().ok().zip(last.trim().parse().ok());
     match ports.and_then(|(first, last)| PortRange::new(first, last)) {
         Some(range) => Ok(range),
-        None => complain(
-            "not a range of ports",
-            "write \"40000-40015\", ports from 1 to 65535",
-        ),
+        None => complain("not a range of ports", "write \"40000-40015\", ports from 1 to 65535"),
     }
 }
 
@@ -166,11 +129,7 @@ pub(super) fn port_range(text: &str) -> Result<PortRange, Complaint> {
 pub(super) fn duration_ns(text: &str, min_ns: u64, max_ns: u64) -> Result<u64, Complaint> {
     let bounds = || {
         let show = |ns| humantime::format_duration(std::time::Duration::from_nanos(ns));
-        format!(
-            "write a duration from \"{}\" to \"{}\"",
-            show(min_ns),
-            show(max_ns)
-        )
+        format!("write a duration from \"{}\" to \"{}\"", show(min_ns), show(max_ns))
     };
     let Ok(duration) = humantime::parse_duration(text) else {
         return complain("not a duration with its unit", bounds());
@@ -193,8 +152,5 @@ pub(super) fn key(text: &str) -> Result<[u8; 16], Complaint> {
         }
         return Ok(key);
     }
-    complain(
-        format!("not 32 hexadecimal digits (it has {digits} characters)"),
-        "make one with 'openssl rand -hex 16'",
-    )
+    complain(format!("not 32 hexadecimal digits (it has {digits} characters)"), "make one with 'openssl rand -hex 16'")
 }

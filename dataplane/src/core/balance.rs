@@ -44,22 +44,13 @@ impl Balance {
             .map(|(position, (id, weight))| Turns::new(key, position, id, weight))
             .collect();
         assert!(!turns.is_empty(), "a pool has a member of positive weight");
-        assert!(
-            turns.len() <= BACKENDS_MAX,
-            "a pool has at most {BACKENDS_MAX} members"
-        );
+        assert!(turns.len() <= BACKENDS_MAX, "a pool has at most {BACKENDS_MAX} members");
         // By id, so that it does not matter who stands first in the config.
         turns.sort_by_key(|t| t.id);
-        assert!(
-            turns.windows(2).all(|w| w[0].id != w[1].id),
-            "ids are unique in a pool"
-        );
+        assert!(turns.windows(2).all(|w| w[0].id != w[1].id), "ids are unique in a pool");
         let heaviest = turns.iter().map(|t| t.weight).max().unwrap_or(1);
         assert!(heaviest <= WEIGHT_MAX, "a weight is at most {WEIGHT_MAX}");
-        Self {
-            key: *key,
-            slots: deal(&mut turns, heaviest),
-        }
+        Self { key: *key, slots: deal(&mut turns, heaviest) }
     }
 
     /// The position of the member that a new flow with this key goes to.
@@ -135,11 +126,7 @@ fn deal(turns: &mut [Turns], heaviest: u32) -> Box<[u16]> {
                 continue;
             }
             // After the first round, what is saved up is less than one turn.
-            member.credit = if member.credit == u32::MAX {
-                0
-            } else {
-                member.credit - heaviest
-            };
+            member.credit = if member.credit == u32::MAX { 0 } else { member.credit - heaviest };
             // Ends: the step visits every slot, and one is free.
             let slot = loop {
                 let slot = member.advance();
@@ -200,10 +187,7 @@ mod tests {
             counts[balance.lookup(&i.to_be_bytes())] += 1;
         }
         // 10,000 ± 5 standard deviations.
-        assert!(
-            counts.iter().all(|c| (9_567..=10_433).contains(c)),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|c| (9_567..=10_433).contains(c)), "{counts:?}");
     }
 
     #[test]
@@ -214,18 +198,14 @@ mod tests {
         let total: u32 = weights.iter().sum();
         for (share, weight) in shares.iter().zip(weights) {
             let fair = BALANCE_SLOTS as f64 * f64::from(weight) / f64::from(total);
-            assert!(
-                (*share as f64 - fair).abs() <= 2.0,
-                "{share} slots, fair were {fair}"
-            );
+            assert!((*share as f64 - fair).abs() <= 2.0, "{share} slots, fair were {fair}");
         }
         assert_eq!(shares[4], 0);
     }
 
     #[test]
     fn the_smallest_weight_among_the_largest_gets_something() {
-        let members =
-            (0..BACKENDS_MAX as u32).map(|i| (i + 1, if i == 0 { 1 } else { WEIGHT_MAX }));
+        let members = (0..BACKENDS_MAX as u32).map(|i| (i + 1, if i == 0 { 1 } else { WEIGHT_MAX }));
         assert_eq!(Balance::new(&KEY, members).shares()[0], 1);
     }
 
@@ -247,17 +227,9 @@ mod tests {
             let before = equal(1..=n);
             // The last leaves, so that positions stay the same.
             let after = equal(1..n);
-            let kept = before
-                .slots
-                .iter()
-                .filter(|&&m| u32::from(m) != n - 1)
-                .count();
-            let moved = before
-                .slots
-                .iter()
-                .zip(&after.slots)
-                .filter(|(b, a)| u32::from(**b) != n - 1 && b != a)
-                .count();
+            let kept = before.slots.iter().filter(|&&m| u32::from(m) != n - 1).count();
+            let moved =
+                before.slots.iter().zip(&after.slots).filter(|(b, a)| u32::from(**b) != n - 1 && b != a).count();
             // The paper's figure for a table this large is below 2 % of all slots.
             assert!(moved * 50 < kept, "{n} members: {moved} of {kept} moved");
         }
@@ -267,12 +239,7 @@ mod tests {
     fn few_flows_move_when_a_member_drains() {
         let before = Balance::new(&KEY, [(1, 2), (2, 2), (3, 2), (4, 2)]);
         let after = Balance::new(&KEY, [(1, 2), (2, 2), (3, 2), (4, 0)]);
-        let moved = before
-            .slots
-            .iter()
-            .zip(&after.slots)
-            .filter(|(b, a)| **b != 3 && b != a)
-            .count();
+        let moved = before.slots.iter().zip(&after.slots).filter(|(b, a)| **b != 3 && b != a).count();
         assert!(moved * 50 < BALANCE_SLOTS, "{moved} moved");
     }
 
@@ -282,12 +249,7 @@ mod tests {
         let before = Balance::new(&KEY, members);
         let after = Balance::new(&KEY, members[..4].iter().copied());
         let kept = before.slots.iter().filter(|&&m| m != 4).count();
-        let moved = before
-            .slots
-            .iter()
-            .zip(&after.slots)
-            .filter(|(b, a)| **b != 4 && b != a)
-            .count();
+        let moved = before.slots.iter().zip(&after.slots).filter(|(b, a)| **b != 4 && b != a).count();
         assert!(moved * 50 < kept, "{moved} of {kept} moved");
     }
 
@@ -295,12 +257,7 @@ mod tests {
     fn another_key_is_another_table() {
         let one = equal(1..=4);
         let other = Balance::new(b"fedcba9876543210", (1..=4).map(|id| (id, 1)));
-        let same = one
-            .slots
-            .iter()
-            .zip(&other.slots)
-            .filter(|(a, b)| a == b)
-            .count();
+        let same = one.slots.iter().zip(&other.slots).filter(|(a, b)| a == b).count();
         assert!(same < BALANCE_SLOTS / 3, "{same} of {BALANCE_SLOTS} alike");
     }
 
@@ -309,23 +266,16 @@ mod tests {
     fn golden() {
         let balance = Balance::new(&KEY, [(0x1111_1111, 1), (0x2222_2222, 2), (0x3333_3333, 4)]);
         assert_eq!(balance.shares(), GOLDEN_SHARES);
-        let found: Vec<_> = (0u32..32)
-            .map(|i| balance.lookup(&i.to_be_bytes()))
-            .collect();
+        let found: Vec<_> = (0u32..32).map(|i| balance.lookup(&i.to_be_bytes())).collect();
         assert_eq!(found, GOLDEN_LOOKUPS);
         let mut print = SipHasher13::new_with_key(&KEY);
-        balance
-            .slots
-            .iter()
-            .for_each(|s| print.write(&s.to_le_bytes()));
+        balance.slots.iter().for_each(|s| print.write(&s.to_le_bytes()));
         assert_eq!(print.finish(), GOLDEN_TABLE);
     }
 
     const GOLDEN_SHARES: [usize; 3] = [9363, 18725, 37449];
-    const GOLDEN_LOOKUPS: [usize; 32] = [
-        1, 2, 1, 2, 2, 1, 1, 0, 1, 1, 2, 2, 1, 2, 1, 2, 0, 2, 2, 2, 2, 2, 2, 2, 2, 0, 2, 2, 0, 2,
-        2, 1,
-    ];
+    const GOLDEN_LOOKUPS: [usize; 32] =
+        [1, 2, 1, 2, 2, 1, 1, 0, 1, 1, 2, 2, 1, 2, 1, 2, 0, 2, 2, 2, 2, 2, 2, 2, 2, 0, 2, 2, 0, 2, 2, 1];
     const GOLDEN_TABLE: u64 = 6_250_470_914_713_988_151;
 
     proptest! {

@@ -4,6 +4,8 @@
 //! `up`; for replies `locate`, then `down`.
 
 use super::topology::Topology;
+use crate::io::errors::{PathError, PathErrorOrigin};
+use crate::state::backends::BackendTable;
 use crate::state::counters::Counters;
 use crate::state::flow::{FlowRecord, FlowStart};
 use crate::state::flows::{FlowTable, NoRoom};
@@ -52,6 +54,7 @@ pub struct Forwarder<R> {
     flows: FlowTable<R>,
     identities: Identities,
     counters: Records<Counters>,
+    backends: BackendTable,
     worker: Slot,
     /// Where the expiry sweep goes on.
     swept: usize,
@@ -71,6 +74,7 @@ impl<R: FlowRecord> Forwarder<R> {
         flows: FlowTable<R>,
         identities: Identities,
         counters: Records<Counters>,
+        backends: BackendTable,
         worker: u32,
     ) -> Result<Self, RegionError> {
         let worker = Slot(worker);
@@ -84,7 +88,7 @@ impl<R: FlowRecord> Forwarder<R> {
         }
         let mixer = Index::attach(flows.segments()[1].clone())?;
         let choices = counters.get(worker).flows_created;
-        Ok(Self { topology, flows, identities, counters, worker, swept: 0, choices, mixer })
+        Ok(Self { topology, flows, identities, counters, backends, worker, swept: 0, choices, mixer })
     }
 
     /// The topology.
@@ -103,10 +107,10 @@ impl<R: FlowRecord> Forwarder<R> {
         self.flows.live()
     }
 
-    /// The segments of the tables: flows, index, identities, counters.
-    pub fn segments(&self) -> [&Segment; 4] {
+    /// The segments of the tables: flows, index, identities, counters, backends.
+    pub fn segments(&self) -> [&Segment; 5] {
         let [records, index] = self.flows.segments();
-        [records, index, self.identities.segment(), self.counters.segment()]
+        [records, index, self.identities.segment(), self.counters.segment(), self.backends.segment()]
     }
 
     /// From a client, stage 1: the key, its hash, and its buckets asked for.
@@ -224,6 +228,20 @@ impl<R: FlowRecord> Forwarder<R> {
         ended
     }
 
+    /// Counts what the network reported about an earlier datagram against its backend.
+    #[cold]
+    pub fn path_error(&mut self, error: &PathError) {
+        // What this host itself refused was counted by the send.
+        if error.origin != PathErrorOrigin::Network {
+            return;
+        }
+        self.counters().icmp_errors += 1;
+        let target = error.destination.and_then(|to| self.topology.target_from(&to.ip, to.port));
+        if let Some(target) = target {
+            self.backends.update(target, |backend| backend.icmp_errors += 1);
+        }
+    }
+
     /// Slots in all, for pacing the sweep.
     pub fn capacity(&self) -> usize {
         self.flows.capacity()
@@ -244,6 +262,7 @@ impl<R: FlowRecord> Forwarder<R> {
             Ok(slot) => {
                 self.identities.bind(target, identity, slot);
                 self.counters().flows_created += 1;
+                self.backends.update(target, |backend| backend.flows_created += 1);
                 Some(slot)
             }
             Err(why) => {

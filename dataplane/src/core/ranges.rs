@@ -42,19 +42,13 @@ impl AddressRange {
 
     /// Whether the two share an address.
     pub fn overlaps(&self, other: &Self) -> bool {
-        self.first.is_ipv4() == other.first.is_ipv4()
-            && self.first <= other.last
-            && other.first <= self.last
+        self.first.is_ipv4() == other.first.is_ipv4() && self.first <= other.last && other.first <= self.last
     }
 }
 
 impl std::fmt::Display for AddressRange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.first == self.last {
-            write!(f, "{}", self.first)
-        } else {
-            write!(f, "{}-{}", self.first, self.last)
-        }
+        if self.first == self.last { write!(f, "{}", self.first) } else { write!(f, "{}-{}", self.first, self.last) }
     }
 }
 
@@ -101,34 +95,17 @@ impl AddressRanges {
         }
         let mut order: Vec<usize> = (0..ranges.len()).collect();
         order.sort_by_key(|&i| ranges[i].first);
-        if let Some(pair) = order
-            .windows(2)
-            .find(|w| ranges[w[0]].overlaps(&ranges[w[1]]))
-        {
-            return Err(RangesError::Overlap(
-                pair[0].min(pair[1]),
-                pair[0].max(pair[1]),
-            ));
+        if let Some(pair) = order.windows(2).find(|w| ranges[w[0]].overlaps(&ranges[w[1]])) {
+            return Err(RangesError::Overlap(pair[0].min(pair[1]), pair[0].max(pair[1])));
         }
         let mut base = 0u64;
         let mut spans = Vec::with_capacity(ranges.len());
         for i in order {
             let len = u64::try_from(ranges[i].len()).map_err(|_| RangesError::TooMany)?;
-            spans.push(Span {
-                first: number(ranges[i].first),
-                len,
-                base,
-            });
-            base = base
-                .checked_add(len)
-                .filter(|&n| n < 1 << 63)
-                .ok_or(RangesError::TooMany)?;
+            spans.push(Span { first: number(ranges[i].first), len, base });
+            base = base.checked_add(len).filter(|&n| n < 1 << 63).ok_or(RangesError::TooMany)?;
         }
-        Ok(Self {
-            spans: spans.into(),
-            len: base,
-            v4,
-        })
+        Ok(Self { spans: spans.into(), len: base, v4 })
     }
 
     /// Number of addresses, at least 1.
@@ -153,10 +130,7 @@ impl AddressRanges {
         }
         let at = self.spans.partition_point(|s| s.base <= position) - 1;
         let span = &self.spans[at];
-        Some(address(
-            span.first + u128::from(position - span.base),
-            self.v4,
-        ))
+        Some(address(span.first + u128::from(position - span.base), self.v4))
     }
 
     /// The position of an address, `None` if it is not in the list.
@@ -165,10 +139,7 @@ impl AddressRanges {
             return None;
         }
         let wanted = number(ip);
-        let at = self
-            .spans
-            .partition_point(|s| s.first <= wanted)
-            .checked_sub(1)?;
+        let at = self.spans.partition_point(|s| s.first <= wanted).checked_sub(1)?;
         let span = &self.spans[at];
         let offset = u64::try_from(wanted - span.first).ok()?;
         (offset < span.len).then(|| span.base + offset)
@@ -281,14 +252,8 @@ mod tests {
             AddressRanges::new(&[range("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")]),
             Err(RangesError::TooMany)
         );
-        assert_eq!(
-            AddressRange::new("10.0.0.2".parse().unwrap(), "10.0.0.1".parse().unwrap()),
-            None
-        );
-        assert_eq!(
-            AddressRange::new("10.0.0.2".parse().unwrap(), "fd00::1".parse().unwrap()),
-            None
-        );
+        assert_eq!(AddressRange::new("10.0.0.2".parse().unwrap(), "10.0.0.1".parse().unwrap()), None);
+        assert_eq!(AddressRange::new("10.0.0.2".parse().unwrap(), "fd00::1".parse().unwrap()), None);
     }
 
     #[test]

@@ -5,8 +5,8 @@
 use super::addresses::AddressMap;
 use super::balance::Balance;
 use super::ranges::AddressRanges;
-use crate::config::{Config, ConfigError};
 use crate::config::stable_id;
+use crate::config::{Config, ConfigError};
 use crate::state::identities::RowSpec;
 use crate::state::ids::IdMap;
 use crate::wire::sockaddr::{Endpoint, to_ip16};
@@ -57,7 +57,8 @@ impl Target {
     #[inline]
     pub fn resolve(&self, identity: u32) -> (usize, Option<[u8; 16]>) {
         let addresses = self.addresses();
-        let source = self.sources.as_ref().and_then(|sources| sources.nth(u64::from(identity % addresses)).map(to_ip16));
+        let source =
+            self.sources.as_ref().and_then(|sources| sources.nth(u64::from(identity % addresses)).map(to_ip16));
         (self.first_socket + (identity / addresses) as usize, source)
     }
 
@@ -149,9 +150,7 @@ impl Topology {
         Ok(Self {
             listening_ids: IdMap::new(listening.iter().map(|socket| socket.id)),
             target_ids: IdMap::new(targets.iter().map(|target| target.id)),
-            target_addresses: AddressMap::new(
-                targets.iter().map(|target| (target.endpoint.ip, target.endpoint.port)),
-            ),
+            target_addresses: AddressMap::new(targets.iter().map(|target| (target.endpoint.ip, target.endpoint.port))),
             listening,
             upstream,
             targets,

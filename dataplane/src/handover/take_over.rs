@@ -151,8 +151,7 @@ impl Switch {
         let words = manifest.handover();
         let workers = manifest.workers(self.from).max(1) as usize;
         let stops = &words.stops[..workers];
-        report.last_return_ns =
-            stops.iter().map(|stop| stop.last_return_ns.load(Ordering::Relaxed)).min().unwrap_or(0);
+        report.last_return_ns = stops.iter().map(|stop| stop.last_return_ns.load(Ordering::Relaxed)).min().unwrap_or(0);
         report.quiesced_ns = stops.iter().map(|stop| stop.quiesced_ns.load(Ordering::Relaxed)).max().unwrap_or(0);
         report.offered_ns = words.offered_ns.load(Ordering::Relaxed);
     }

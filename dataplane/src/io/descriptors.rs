@@ -16,18 +16,13 @@ const BESIDES: u64 = 128;
 pub fn make_room(sockets: usize) -> Result<(), SocketError> {
     let needed = sockets as u64 + BESIDES;
     let what = format!("{needed} descriptors");
-    let (soft, hard) =
-        getrlimit(Resource::RLIMIT_NOFILE).map_err(|e| kernel("getrlimit", &what, e.into()))?;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|e| kernel("getrlimit", &what, e.into()))?;
     if soft >= needed {
         return Ok(());
     }
     setrlimit(Resource::RLIMIT_NOFILE, needed, hard.max(needed)).map_err(|_| {
         let too_low = nix::errno::Errno::EMFILE.into();
-        kernel(
-            "setrlimit",
-            &format!("{what} (the hard limit is {hard})"),
-            too_low,
-        )
+        kernel("setrlimit", &format!("{what} (the hard limit is {hard})"), too_low)
     })
 }
 
@@ -42,9 +37,6 @@ mod tests {
         assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), before);
         // More than any kernel's fs.nr_open, privileged or not.
         let e = make_room(1 << 40).unwrap_err().to_string();
-        assert!(
-            e.contains("1099511627904 descriptors") && e.contains("LimitNOFILE"),
-            "{e}"
-        );
+        assert!(e.contains("1099511627904 descriptors") && e.contains("LimitNOFILE"), "{e}");
     }
 }

@@ -41,11 +41,7 @@ const CONTROL_BYTES: usize = 256;
 /// Takes up to `limit` errors off the queue. `Ok(n)` with `n < limit`: the queue is empty.
 ///
 /// The bound is for the caller's sake: errors arrive as fast as datagrams are sent.
-pub fn drain(
-    fd: BorrowedFd<'_>,
-    limit: usize,
-    mut on_error: impl FnMut(PathError),
-) -> io::Result<usize> {
+pub fn drain(fd: BorrowedFd<'_>, limit: usize, mut on_error: impl FnMut(PathError)) -> io::Result<usize> {
     let mut name = [0; SOCKADDR_IN6_BYTES];
     let mut control = [0; CONTROL_BYTES];
     for taken in 0..limit {
@@ -63,9 +59,7 @@ pub fn drain(
             errno: found.and_then(|e| i32::try_from(e.errno).ok()).unwrap_or(0),
             origin: match found.map(|e| e.origin) {
                 Some(libc::SO_EE_ORIGIN_LOCAL) => PathErrorOrigin::Local,
-                Some(libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6) => {
-                    PathErrorOrigin::Network
-                }
+                Some(libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6) => PathErrorOrigin::Network,
                 _ => PathErrorOrigin::Other,
             },
             mtu: found.map_or(0, |e| e.info),

@@ -14,10 +14,7 @@ pub(super) struct PerFamily {
 
 impl PerFamily {
     const fn new(v4: i32, v6: i32) -> Self {
-        Self {
-            v4: (libc::IPPROTO_IP, v4),
-            v6: (libc::IPPROTO_IPV6, v6),
-        }
+        Self { v4: (libc::IPPROTO_IP, v4), v6: (libc::IPPROTO_IPV6, v6) }
     }
 
     pub(super) const fn of(self, v4: bool) -> (i32, i32) {
@@ -31,13 +28,11 @@ const IPV6_MULTICAST_ALL: i32 = 29;
 
 pub(super) const PKTINFO: PerFamily = PerFamily::new(libc::IP_PKTINFO, libc::IPV6_RECVPKTINFO);
 pub(super) const RECVTOS: PerFamily = PerFamily::new(libc::IP_RECVTOS, libc::IPV6_RECVTCLASS);
-pub(super) const MTU_DISCOVER: PerFamily =
-    PerFamily::new(libc::IP_MTU_DISCOVER, libc::IPV6_MTU_DISCOVER);
+pub(super) const MTU_DISCOVER: PerFamily = PerFamily::new(libc::IP_MTU_DISCOVER, libc::IPV6_MTU_DISCOVER);
 pub(super) const MULTICAST_ALL: PerFamily = PerFamily::new(IP_MULTICAST_ALL, IPV6_MULTICAST_ALL);
 pub(super) const RECVERR: PerFamily = PerFamily::new(libc::IP_RECVERR, libc::IPV6_RECVERR);
 pub(super) const FREEBIND: PerFamily = PerFamily::new(libc::IP_FREEBIND, libc::IPV6_FREEBIND);
-pub(super) const TRANSPARENT: PerFamily =
-    PerFamily::new(libc::IP_TRANSPARENT, libc::IPV6_TRANSPARENT);
+pub(super) const TRANSPARENT: PerFamily = PerFamily::new(libc::IP_TRANSPARENT, libc::IPV6_TRANSPARENT);
 const _: () = assert!(libc::IP_PMTUDISC_DO == libc::IPV6_PMTUDISC_DO);
 
 /// Asks for buffers of this size in both directions and returns the smaller one granted, in the
@@ -45,10 +40,7 @@ const _: () = assert!(libc::IP_PMTUDISC_DO == libc::IPV6_PMTUDISC_DO);
 pub(super) fn grow_buffers(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<usize> {
     let value = i32::try_from(bytes).unwrap_or(i32::MAX);
     let mut granted = usize::MAX;
-    for (force, ask) in [
-        (libc::SO_RCVBUFFORCE, libc::SO_RCVBUF),
-        (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF),
-    ] {
+    for (force, ask) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
         match sys::set_option(fd, libc::SOL_SOCKET, force, value) {
             Err(e) if e.raw_os_error() == Some(libc::EPERM) => {
                 sys::set_option(fd, libc::SOL_SOCKET, ask, value)?;

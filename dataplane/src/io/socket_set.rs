@@ -1,6 +1,6 @@
 //! The sockets of a process by position: listening ones first, then upstream IPv4, then upstream IPv6.
 
-use super::errors;
+use super::errors::{self, PathError};
 use super::sockets::Sockets;
 use crate::core::topology::Topology;
 use crate::wire::sockaddr::to_ip16;
@@ -20,7 +20,9 @@ pub struct SocketSet {
 
 /// Sockets that a predecessor handed over do not match the config.
 #[derive(Debug, thiserror::Error)]
-#[error("no {role:?} socket with id {owner_id:#x}, number {ordinal}, was handed over: the config must name the same listeners and [snat] as the running one")]
+#[error(
+    "no {role:?} socket with id {owner_id:#x}, number {ordinal}, was handed over: the config must name the same listeners and [snat] as the running one"
+)]
 pub struct Missing {
     pub role: Role,
     pub owner_id: u32,
@@ -85,9 +87,10 @@ impl SocketSet {
         self.local[socket]
     }
 
-    /// Reads the errors that the network reported on a socket; returns how many there were.
-    pub fn drain_errors(&self, socket: usize) -> u64 {
-        errors::drain(self.sockets[socket].as_fd(), ERRORS_AT_ONCE, |_| {}).unwrap_or(0) as u64
+    /// Reads the errors that were reported on a socket.
+    pub fn drain_errors(&self, socket: usize, on_error: impl FnMut(PathError)) {
+        // What cannot be read now is read when the next error comes.
+        let _ = errors::drain(self.sockets[socket].as_fd(), ERRORS_AT_ONCE, on_error);
     }
 
     /// What the directory says of the sockets.

@@ -12,9 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage};
 
-use super::socket_options::{
-    FREEBIND, MTU_DISCOVER, MULTICAST_ALL, PKTINFO, RECVERR, RECVTOS, grow_buffers,
-};
+use super::socket_options::{FREEBIND, MTU_DISCOVER, MULTICAST_ALL, PKTINFO, RECVERR, RECVTOS, grow_buffers};
 use super::{descriptors, sources, sys};
 use crate::config::{Config, ConfigError, Origin, Warning};
 use crate::wire::sockaddr::Endpoint;
@@ -86,20 +84,11 @@ pub fn open(config: &Config, options: Options) -> Result<Sockets, SocketError> {
     let families = usize::from(config.upstream_v4()) + usize::from(config.upstream_v6());
     let listening: usize = config.listeners.iter().map(|l| l.addresses.len()).sum();
     descriptors::make_room(listening + families * config.snat.sockets)?;
-    let mut maker = Maker {
-        config,
-        options,
-        smallest_buffer: usize::MAX,
-        warnings: Vec::new(),
-    };
+    let mut maker = Maker { config, options, smallest_buffer: usize::MAX, warnings: Vec::new() };
     let mut listeners = Vec::new();
     for (l, listener) in config.listeners.iter().enumerate() {
         for a in 0..listener.addresses.len() {
-            listeners.push(ListenerSocket {
-                fd: maker.listener(l, a)?,
-                listener: l,
-                address: a,
-            });
+            listeners.push(ListenerSocket { fd: maker.listener(l, a)?, listener: l, address: a });
         }
     }
     let mut upstream = Vec::new();
@@ -107,11 +96,7 @@ pub fn open(config: &Config, options: Options) -> Result<Sockets, SocketError> {
         maker.upstream(v4, &mut upstream)?;
     }
     maker.warn_of_small_buffers();
-    Ok(Sockets {
-        listeners,
-        upstream,
-        warnings: maker.warnings,
-    })
+    Ok(Sockets { listeners, upstream, warnings: maker.warnings })
 }
 
 struct Maker<'a> {
@@ -136,8 +121,7 @@ impl Maker<'_> {
                     "{what}: the address is not on this host (yet); packets arrive once it is, \
                      see 'ip addr'"
                 );
-                self.warnings
-                    .push(Warning::new("listener-not-local", message));
+                self.warnings.push(Warning::new("listener-not-local", message));
                 bind(fd.as_fd(), at.address)
             }
             other => other,
@@ -150,12 +134,7 @@ impl Maker<'_> {
 
     /// Appends the upstream sockets of one family, if a backend has an address of it.
     fn upstream(&mut self, v4: bool, out: &mut Vec<UpstreamSocket>) -> Result<(), SocketError> {
-        let Some(backend) = self
-            .config
-            .backends
-            .iter()
-            .find(|b| b.address.is_ipv4() == v4)
-        else {
+        let Some(backend) = self.config.backends.iter().find(|b| b.address.is_ipv4() == v4) else {
             return Ok(());
         };
         let foreign = sources::check(self.config, v4, &mut self.warnings)?;
@@ -163,10 +142,7 @@ impl Maker<'_> {
         let mut ports = snat.ports.map(|p| p.iter());
         let mut skipped = Vec::new();
         for ordinal in 0..snat.sockets {
-            let what = format!(
-                "upstream socket {ordinal} ({})",
-                if v4 { "IPv4" } else { "IPv6" }
-            );
+            let what = format!("upstream socket {ordinal} ({})", if v4 { "IPv4" } else { "IPv6" });
             let fd = self.socket(v4, &backend.origin, backend.address, &what)?;
             sys::set_option(fd.as_fd(), RECVERR.of(v4).0, RECVERR.of(v4).1, 1)
                 .map_err(|e| kernel("RECVERR", &what, e))?;
@@ -185,8 +161,7 @@ impl Maker<'_> {
                             list(&skipped)
                         );
                         let remedy = "widen the range or end the other program ('ss -ulnp')";
-                        self.config
-                            .error_at(origin, self.ports_text(), problem, remedy)
+                        self.config.error_at(origin, self.ports_text(), problem, remedy)
                     })?,
                 };
                 match bind(fd.as_fd(), wildcard(v4, port)) {
@@ -201,17 +176,11 @@ impl Maker<'_> {
                 }
             }
             let port = local_port(fd.as_fd()).map_err(|e| kernel("getsockname", &what, e))?;
-            out.push(UpstreamSocket {
-                fd,
-                v4,
-                ordinal,
-                port,
-            });
+            out.push(UpstreamSocket { fd, v4, ordinal, port });
         }
         if !skipped.is_empty() {
             let message = format!("snat.ports: skipped ports in use: {}", list(&skipped));
-            self.warnings
-                .push(Warning::new("snat-ports-in-use", message));
+            self.warnings.push(Warning::new("snat-ports-in-use", message));
         }
         Ok(())
     }
@@ -221,18 +190,8 @@ impl Maker<'_> {
     }
 
     /// A socket with everything set but its address. It exists because of `reason` at `origin`.
-    fn socket(
-        &mut self,
-        v4: bool,
-        origin: &Origin,
-        reason: SocketAddr,
-        what: &str,
-    ) -> Result<OwnedFd, SocketError> {
-        let family = if v4 {
-            AddressFamily::Inet
-        } else {
-            AddressFamily::Inet6
-        };
+    fn socket(&mut self, v4: bool, origin: &Origin, reason: SocketAddr, what: &str) -> Result<OwnedFd, SocketError> {
+        let family = if v4 { AddressFamily::Inet } else { AddressFamily::Inet6 };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket::socket(family, SockType::Datagram, flags, None).map_err(|e| match e {
             Errno::EAFNOSUPPORT => self.cannot_bind(e, origin, reason, what.to_owned()),
@@ -260,40 +219,23 @@ impl Maker<'_> {
         Ok(fd)
     }
 
-    fn set(
-        &self,
-        fd: BorrowedFd<'_>,
-        what: &str,
-        (level, name): (i32, i32),
-        value: i32,
-    ) -> Result<(), SocketError> {
+    fn set(&self, fd: BorrowedFd<'_>, what: &str, (level, name): (i32, i32), value: i32) -> Result<(), SocketError> {
         sys::set_option(fd, level, name, value).map_err(|e| kernel("setsockopt", what, e))
     }
 
-    fn cannot_bind(
-        &self,
-        errno: Errno,
-        origin: &Origin,
-        address: SocketAddr,
-        what: String,
-    ) -> SocketError {
+    fn cannot_bind(&self, errno: Errno, origin: &Origin, address: SocketAddr, what: String) -> SocketError {
         let (problem, remedy) = match errno {
             Errno::EADDRINUSE => (
                 "the address is in use by another program",
                 "end that program ('ss -ulnp' shows it) or choose another port",
             ),
-            Errno::EACCES => (
-                "not permitted to use this port",
-                "grant CAP_NET_BIND_SERVICE or choose a port above 1023",
-            ),
-            Errno::ENODEV | Errno::EINVAL => (
-                "this host has no such interface or address",
-                "check the address and its interface with 'ip addr'",
-            ),
-            Errno::EAFNOSUPPORT => (
-                "this host does not have the address family",
-                "remove the address or enable it",
-            ),
+            Errno::EACCES => {
+                ("not permitted to use this port", "grant CAP_NET_BIND_SERVICE or choose a port above 1023")
+            }
+            Errno::ENODEV | Errno::EINVAL => {
+                ("this host has no such interface or address", "check the address and its interface with 'ip addr'")
+            }
+            Errno::EAFNOSUPPORT => ("this host does not have the address family", "remove the address or enable it"),
             other => return kernel("bind", &what, other.into()),
         };
         let value = Some(format!("\"{address}\""));
@@ -310,8 +252,7 @@ impl Maker<'_> {
                  net.core.rmem_max and net.core.wmem_max"
             );
             let warning = Warning::new("socket-buffer", message);
-            self.warnings
-                .push(warning.numbers(asked as u64, granted as u64));
+            self.warnings.push(warning.numbers(asked as u64, granted as u64));
         }
     }
 }
@@ -321,19 +262,13 @@ pub(super) fn bind(fd: BorrowedFd<'_>, address: SocketAddr) -> nix::Result<()> {
 }
 
 pub(super) fn wildcard(v4: bool, port: u16) -> SocketAddr {
-    if v4 {
-        (Ipv4Addr::UNSPECIFIED, port).into()
-    } else {
-        (Ipv6Addr::UNSPECIFIED, port).into()
-    }
+    if v4 { (Ipv4Addr::UNSPECIFIED, port).into() } else { (Ipv6Addr::UNSPECIFIED, port).into() }
 }
 
 /// The port that a socket is bound to.
 pub fn local_port(fd: BorrowedFd<'_>) -> io::Result<u16> {
     let (bytes, len) = sys::local_address(fd)?;
-    Endpoint::parse(&bytes[..len])
-        .map(|end| end.port)
-        .map_err(io::Error::other)
+    Endpoint::parse(&bytes[..len]).map(|end| end.port).map_err(io::Error::other)
 }
 
 pub(super) fn kernel(call: &'static str, what: &str, error: io::Error) -> SocketError {
@@ -345,12 +280,7 @@ pub(super) fn kernel(call: &'static str, what: &str, error: io::Error) -> Socket
         Some(libc::EAFNOSUPPORT) => "enable this address family or use none of its addresses",
         _ => "see the documented minimum kernel",
     };
-    SocketError::Kernel {
-        call,
-        what: what.to_owned(),
-        error,
-        remedy,
-    }
+    SocketError::Kernel { call, what: what.to_owned(), error, remedy }
 }
 
 fn list(ports: &[u16]) -> String {

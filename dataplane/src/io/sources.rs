@@ -19,26 +19,14 @@ use crate::wire::sockaddr::{Endpoint, SOCKADDR_IN6_BYTES, map_v4, to_ip16};
 /// The option without which a socket cannot send from an address that no interface has. For IPv4
 /// it needs a privilege, for IPv6 it does not.
 pub(super) fn foreign_option(v4: bool) -> (i32, i32) {
-    if v4 {
-        TRANSPARENT.of(true)
-    } else {
-        FREEBIND.of(false)
-    }
+    if v4 { TRANSPARENT.of(true) } else { FREEBIND.of(false) }
 }
 
 /// Refuses a list with an address that cannot be a source. `true`: the sockets of this family need
 /// [`foreign_option`].
-pub(super) fn check(
-    config: &Config,
-    v4: bool,
-    warnings: &mut Vec<Warning>,
-) -> Result<bool, SocketError> {
+pub(super) fn check(config: &Config, v4: bool, warnings: &mut Vec<Warning>) -> Result<bool, SocketError> {
     let snat = &config.snat;
-    let (list, origin) = if v4 {
-        (&snat.v4, &snat.v4_origin)
-    } else {
-        (&snat.v6, &snat.v6_origin)
-    };
+    let (list, origin) = if v4 { (&snat.v4, &snat.v4_origin) } else { (&snat.v6, &snat.v6_origin) };
     let Some(list) = list else { return Ok(false) };
     let probe = Probe::new(v4)?;
     let ends = list.ranges().flat_map(|r| [r.first(), r.last()]);
@@ -79,11 +67,7 @@ impl Probe {
     fn new(v4: bool) -> Result<Self, SocketError> {
         let what = "the check of source addresses";
         let make = || {
-            let family = if v4 {
-                AddressFamily::Inet
-            } else {
-                AddressFamily::Inet6
-            };
+            let family = if v4 { AddressFamily::Inet } else { AddressFamily::Inet6 };
             let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
             let fd = socket::socket(family, SockType::Datagram, flags, None)
                 .map_err(|e| kernel("socket", what, e.into()))?;
@@ -95,11 +79,7 @@ impl Probe {
         let mut loopback = [0; 16];
         loopback[15] = 1;
         let ip = if v4 { map_v4([127, 0, 0, 1]) } else { loopback };
-        Ok(Self {
-            from: make()?,
-            target: Endpoint { ip, port, scope: 0 },
-            _to: to,
-        })
+        Ok(Self { from: make()?, target: Endpoint { ip, port, scope: 0 }, _to: to })
     }
 
     /// False only if the kernel refuses the source address: where loopback does not work at all,
@@ -114,17 +94,9 @@ impl Probe {
         let mut control = [0; cmsg::SEND_BYTES_MAX];
         let mut writer = cmsg::Writer::new(&mut control);
         if let Some(ip) = source {
-            writer
-                .source(&to_ip16(ip), 0)
-                .map_err(std::io::Error::other)?;
+            writer.source(&to_ip16(ip), 0).map_err(std::io::Error::other)?;
         }
         let control_len = writer.len();
-        sys::send(
-            self.from.as_fd(),
-            &name[..name_len],
-            &control[..control_len],
-            &[],
-            libc::MSG_DONTWAIT,
-        )
+        sys::send(self.from.as_fd(), &name[..name_len], &control[..control_len], &[], libc::MSG_DONTWAIT)
     }
 }

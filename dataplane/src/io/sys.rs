@@ -11,8 +11,7 @@ use crate::wire::sockaddr::SOCKADDR_IN6_BYTES;
 pub fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> Result<()> {
     let len = size_of::<i32>() as libc::socklen_t;
     // SAFETY: the kernel reads `len` bytes, the size of `value`, from a pointer to `value`.
-    let rc =
-        unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), len) };
+    let rc = unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), len) };
     check(rc as isize).map(drop)
 }
 
@@ -22,15 +21,7 @@ pub fn option(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<i32> {
     let mut len = size_of::<i32>() as libc::socklen_t;
     // SAFETY: the kernel writes at most `len` bytes, the size of `value`, to a pointer to `value`,
     // and the length to a pointer to `len`; any bytes are a valid i32.
-    let rc = unsafe {
-        libc::getsockopt(
-            fd.as_raw_fd(),
-            level,
-            name,
-            (&raw mut value).cast(),
-            &raw mut len,
-        )
-    };
+    let rc = unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut len) };
     check(rc as isize).map(|_| value)
 }
 
@@ -44,13 +35,7 @@ pub fn drops(fd: BorrowedFd<'_>) -> Result<u32> {
     // SAFETY: the kernel writes at most `len` bytes, the size of `info`, to a pointer to `info`,
     // and the length to a pointer to `len`; any bytes are valid u32.
     let rc = unsafe {
-        libc::getsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_MEMINFO,
-            (&raw mut info).cast(),
-            &raw mut len,
-        )
+        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, (&raw mut info).cast(), &raw mut len)
     };
     check(rc as isize)?;
     if (len as usize) <= DROPS * size_of::<u32>() {
@@ -91,10 +76,7 @@ pub fn receive(
     payload: &mut [u8],
     flags: i32,
 ) -> Result<Filled> {
-    let mut iov = libc::iovec {
-        iov_base: payload.as_mut_ptr().cast(),
-        iov_len: payload.len(),
-    };
+    let mut iov = libc::iovec { iov_base: payload.as_mut_ptr().cast(), iov_len: payload.len() };
     // SAFETY: msghdr is plain data for which all zeroes is a valid value.
     let mut msg: libc::msghdr = unsafe { zeroed() };
     msg.msg_name = name.as_mut_ptr().cast();
@@ -117,17 +99,8 @@ pub fn receive(
 }
 
 /// Sends one message from the caller's slices; an empty name is for connected sockets.
-pub fn send(
-    fd: BorrowedFd<'_>,
-    name: &[u8],
-    control: &[u8],
-    payload: &[u8],
-    flags: i32,
-) -> Result<usize> {
-    let mut iov = libc::iovec {
-        iov_base: payload.as_ptr().cast_mut().cast(),
-        iov_len: payload.len(),
-    };
+pub fn send(fd: BorrowedFd<'_>, name: &[u8], control: &[u8], payload: &[u8], flags: i32) -> Result<usize> {
+    let mut iov = libc::iovec { iov_base: payload.as_ptr().cast_mut().cast(), iov_len: payload.len() };
     // SAFETY: msghdr is plain data for which all zeroes is a valid value.
     let mut msg: libc::msghdr = unsafe { zeroed() };
     if !name.is_empty() {

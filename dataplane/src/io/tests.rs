@@ -19,14 +19,8 @@ fn config(listeners: &[SocketAddr], backends: &[SocketAddr], snat: &str) -> Conf
     let text = format!(
         "[snat]\n{snat}\n[[listener]]\nname = \"l\"\npool = \"p\"\naddresses = {:?}\n\
          [[pool]]\nname = \"p\"\n{}",
-        listeners
-            .iter()
-            .map(SocketAddr::to_string)
-            .collect::<Vec<_>>(),
-        backends
-            .iter()
-            .map(|b| format!("[[pool.backend]]\naddress = \"{b}\"\n"))
-            .collect::<String>()
+        listeners.iter().map(SocketAddr::to_string).collect::<Vec<_>>(),
+        backends.iter().map(|b| format!("[[pool.backend]]\naddress = \"{b}\"\n")).collect::<String>()
     );
     Config::parse(Path::new("test.toml"), &text, &Host::detect()).unwrap()
 }
@@ -38,20 +32,12 @@ fn has_v6() -> bool {
 
 /// A port that was free a moment ago.
 fn free(ip: &str) -> SocketAddr {
-    UdpSocket::bind((ip.parse::<IpAddr>().unwrap(), 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    UdpSocket::bind((ip.parse::<IpAddr>().unwrap(), 0)).unwrap().local_addr().unwrap()
 }
 
 /// Opens with one listener on a free port of `ip`; another test may take the port between asking
 /// and binding, then once more.
-fn try_open(
-    ip: &str,
-    backends: &[SocketAddr],
-    snat: &str,
-    options: Options,
-) -> Result<(Config, Sockets), SocketError> {
+fn try_open(ip: &str, backends: &[SocketAddr], snat: &str, options: Options) -> Result<(Config, Sockets), SocketError> {
     loop {
         let config = config(&[free(ip)], backends, snat);
         match sockets::open(&config, options) {
@@ -95,13 +81,7 @@ fn receive(fd: BorrowedFd<'_>) -> Message {
     }
 }
 
-fn send_from(
-    fd: BorrowedFd<'_>,
-    source: IpAddr,
-    to: SocketAddr,
-    tos: u8,
-    payload: &[u8],
-) -> std::io::Result<usize> {
+fn send_from(fd: BorrowedFd<'_>, source: IpAddr, to: SocketAddr, tos: u8, payload: &[u8]) -> std::io::Result<usize> {
     let mut name = [0; SOCKADDR_IN6_BYTES];
     let name_len = Endpoint::from(to).write(&mut name);
     let mut control = [0; cmsg::SEND_BYTES_MAX];
@@ -119,9 +99,7 @@ fn sources_and_traffic_class_of_a_loopback_range() {
     let (config, sockets) = open("127.0.0.1", &[to], "v4 = [\"127.64.0.0/24\"]\nsockets = 3");
     assert_eq!(sockets.upstream.len(), 3);
     let pool = config.snat.v4.as_ref().unwrap();
-    backend
-        .set_read_timeout(Some(Duration::from_secs(2)))
-        .unwrap();
+    backend.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     for (i, n) in [0, 1, 17, 254, 255].into_iter().enumerate() {
         let up = &sockets.upstream[i % 3];
         let source = pool.nth(n).unwrap();
@@ -141,11 +119,9 @@ fn sources_and_traffic_class_of_a_loopback_range() {
 
 #[test]
 fn listeners_tell_the_address_that_the_client_wrote_to() {
-    for (wild, aim, client) in [
-        ("0.0.0.0", "127.9.8.7", "127.1.2.3"),
-        ("127.0.0.1", "127.0.0.1", "127.0.0.1"),
-        ("::", "::1", "::1"),
-    ] {
+    for (wild, aim, client) in
+        [("0.0.0.0", "127.9.8.7", "127.1.2.3"), ("127.0.0.1", "127.0.0.1", "127.0.0.1"), ("::", "::1", "::1")]
+    {
         if wild == "::" && !has_v6() {
             continue;
         }
@@ -155,14 +131,7 @@ fn listeners_tell_the_address_that_the_client_wrote_to() {
         let aim: IpAddr = aim.parse().unwrap();
         let client = UdpSocket::bind((client.parse::<IpAddr>().unwrap(), 0)).unwrap();
         let to = SocketAddr::from((aim, at.port()));
-        send_from(
-            client.as_fd(),
-            client.local_addr().unwrap().ip(),
-            to,
-            0x2e << 2 | 2,
-            b"",
-        )
-        .unwrap();
+        send_from(client.as_fd(), client.local_addr().unwrap().ip(), to, 0x2e << 2 | 2, b"").unwrap();
         let got = receive(fd);
         assert_eq!(got.payload, b"", "an empty datagram is a datagram");
         assert_eq!(SocketAddr::from(got.from), client.local_addr().unwrap());
@@ -171,9 +140,7 @@ fn listeners_tell_the_address_that_the_client_wrote_to() {
         assert!(got.beside.interface > 0 && !got.beside.malformed);
         assert_eq!(got.flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC), 0);
         // The reply leaves from there.
-        client
-            .set_read_timeout(Some(Duration::from_secs(2)))
-            .unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
         send_from(fd, aim, client.local_addr().unwrap(), 1, b"back").unwrap();
         let mut buffer = [0; 16];
         assert_eq!(client.recv_from(&mut buffer).unwrap(), (4, to));
@@ -193,14 +160,7 @@ fn trains_are_joined_and_told() {
     let mut w = Writer::new(&mut control);
     w.segment(100).unwrap();
     let len = w.len();
-    sys::send(
-        client.as_fd(),
-        &name[..name_len],
-        &control[..len],
-        &[7; 350],
-        0,
-    )
-    .unwrap();
+    sys::send(client.as_fd(), &name[..name_len], &control[..len], &[7; 350], 0).unwrap();
     let got = receive(sockets.listeners[0].fd.as_fd());
     assert_eq!((got.payload.len(), got.beside.segment), (350, Some(100)));
     // A single one is no train.
@@ -211,25 +171,14 @@ fn trains_are_joined_and_told() {
 
 #[test]
 fn long_datagrams_and_messages_are_cut_and_say_so() {
-    let (config, sockets) = open(
-        "127.0.0.1",
-        &["127.0.0.1:9".parse().unwrap()],
-        "sockets = 1",
-    );
+    let (config, sockets) = open("127.0.0.1", &["127.0.0.1:9".parse().unwrap()], "sockets = 1");
     let fd = sockets.listeners[0].fd.as_fd();
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-    client
-        .send_to(&[1; 3000], config.listeners[0].addresses[0].address)
-        .unwrap();
+    client.send_to(&[1; 3000], config.listeners[0].addresses[0].address).unwrap();
     let got = receive(fd);
-    assert_eq!(
-        (got.payload.len(), got.flags & libc::MSG_TRUNC),
-        (2048, libc::MSG_TRUNC)
-    );
+    assert_eq!((got.payload.len(), got.flags & libc::MSG_TRUNC), (2048, libc::MSG_TRUNC));
 
-    client
-        .send_to(&[1; 3], config.listeners[0].addresses[0].address)
-        .unwrap();
+    client.send_to(&[1; 3], config.listeners[0].addresses[0].address).unwrap();
     let (mut name, mut control, mut payload) = ([0; 28], [0; 40], [0; 16]);
     let start = Instant::now();
     let filled = loop {
@@ -239,10 +188,7 @@ fn long_datagrams_and_messages_are_cut_and_say_so() {
         }
     };
     assert_ne!(filled.flags & libc::MSG_CTRUNC, 0);
-    assert_eq!(
-        Received::parse(&control[..filled.control]).local,
-        Some(map_v4([127, 0, 0, 1]))
-    );
+    assert_eq!(Received::parse(&control[..filled.control]).local, Some(map_v4([127, 0, 0, 1])));
 }
 
 #[test]
@@ -256,11 +202,7 @@ fn refused_datagrams_are_told_with_their_destination() {
         deaf.connect((ip.parse::<IpAddr>().unwrap(), 9)).unwrap();
         let closed = deaf.local_addr().unwrap();
         let open_backend = UdpSocket::bind((ip.parse::<IpAddr>().unwrap(), 0)).unwrap();
-        let (_, sockets) = open(
-            ip,
-            &[closed, open_backend.local_addr().unwrap()],
-            "sockets = 1",
-        );
+        let (_, sockets) = open(ip, &[closed, open_backend.local_addr().unwrap()], "sockets = 1");
         let fd = sockets.upstream[0].fd.as_fd();
         let source = ip.parse().unwrap();
         send_from(fd, source, closed, 0, b"x").unwrap();
@@ -290,15 +232,8 @@ fn refused_datagrams_are_told_with_their_destination() {
 
 #[test]
 fn nothing_is_fragmented() {
-    let (_, sockets) = open(
-        "127.0.0.1",
-        &["127.0.0.1:9".parse().unwrap()],
-        "sockets = 1",
-    );
-    for fd in [
-        sockets.listeners[0].fd.as_fd(),
-        sockets.upstream[0].fd.as_fd(),
-    ] {
+    let (_, sockets) = open("127.0.0.1", &["127.0.0.1:9".parse().unwrap()], "sockets = 1");
+    for fd in [sockets.listeners[0].fd.as_fd(), sockets.upstream[0].fd.as_fd()] {
         let df = sys::option(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER).unwrap();
         assert_eq!(df, libc::IP_PMTUDISC_DO);
     }
@@ -337,22 +272,12 @@ fn given_ports_are_used_and_taken_ones_skipped() {
         };
         let ports: Vec<_> = sockets.upstream.iter().map(|u| u.port).collect();
         assert_eq!(ports, [taken + 1, taken + 2]);
-        assert!(
-            sockets
-                .warnings
-                .iter()
-                .any(|w| w.code == "snat-ports-in-use")
-        );
+        assert!(sockets.warnings.iter().any(|w| w.code == "snat-ports-in-use"));
         drop(sockets);
 
         let snat = format!("ports = \"{taken}\"\nsockets = 1");
-        let e = try_open("127.0.0.1", &backend, &snat, NO_GRO)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            e.contains("test.toml:2: snat.ports = ") && e.contains("found a free port"),
-            "{e}"
-        );
+        let e = try_open("127.0.0.1", &backend, &snat, NO_GRO).unwrap_err().to_string();
+        assert!(e.contains("test.toml:2: snat.ports = ") && e.contains("found a free port"), "{e}");
         return;
     }
     panic!("no two free neighbours in 20 tries");
@@ -369,10 +294,7 @@ fn addresses_that_are_not_local() {
         Ok((_, s)) => assert!(warned(&s, "snat-not-local"), "{:?}", s.warnings),
         Err(e) => {
             let e = e.to_string();
-            assert!(
-                e.contains("test.toml:2: snat.v4: 203.0.113.77 is not"),
-                "{e}"
-            );
+            assert!(e.contains("test.toml:2: snat.v4: 203.0.113.77 is not"), "{e}");
         }
     }
     if has_v6() {
@@ -385,11 +307,7 @@ fn addresses_that_are_not_local() {
     let (_, s) = try_open("127.0.0.1", &backends, "v4 = [\"127.0.0.5\"]", NO_GRO).unwrap();
     assert!(!warned(&s, "snat-not-local"), "{:?}", s.warnings);
 
-    let absent = config(
-        &["203.0.113.77:5300".parse().unwrap()],
-        &backends,
-        "sockets = 1",
-    );
+    let absent = config(&["203.0.113.77:5300".parse().unwrap()], &backends, "sockets = 1");
     let s = sockets::open(&absent, NO_GRO).unwrap();
     assert!(warned(&s, "listener-not-local"), "{:?}", s.warnings);
 }
@@ -399,15 +317,9 @@ fn a_broadcast_address_is_no_source() {
     // 127.255.255.255 is the broadcast address of the loopback network.
     let snat = "v4 = [\"127.255.255.254-127.255.255.255\"]\nsockets = 1";
     match try_open("127.0.0.1", &["127.0.0.1:9".parse().unwrap()], snat, NO_GRO) {
-        Err(e) => assert!(
-            e.to_string().contains("127.255.255.255 is not an address"),
-            "{e}"
-        ),
+        Err(e) => assert!(e.to_string().contains("127.255.255.255 is not an address"), "{e}"),
         Ok((_, s)) => {
-            let told = s
-                .warnings
-                .iter()
-                .any(|w| w.message.contains("127.255.255.255"));
+            let told = s.warnings.iter().any(|w| w.message.contains("127.255.255.255"));
             assert!(told, "{:?}", s.warnings);
         }
     }
@@ -415,11 +327,7 @@ fn a_broadcast_address_is_no_source() {
 
 #[test]
 fn buffers_are_granted_or_warned_of() {
-    let (config, sockets) = open(
-        "127.0.0.1",
-        &["127.0.0.1:9".parse().unwrap()],
-        "sockets = 1",
-    );
+    let (config, sockets) = open("127.0.0.1", &["127.0.0.1:9".parse().unwrap()], "sockets = 1");
     let fd = sockets.upstream[0].fd.as_fd();
     let granted = sys::option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF).unwrap() as usize / 2;
     let warned = sockets.warnings.iter().find(|w| w.code == "socket-buffer");
@@ -431,19 +339,13 @@ fn buffers_are_granted_or_warned_of() {
 
 #[test]
 fn drops_are_counted() {
-    let (config, sockets) = open(
-        "127.0.0.1",
-        &["127.0.0.1:9".parse().unwrap()],
-        "sockets = 1",
-    );
+    let (config, sockets) = open("127.0.0.1", &["127.0.0.1:9".parse().unwrap()], "sockets = 1");
     let fd = sockets.listeners[0].fd.as_fd();
     assert_eq!(sys::drops(fd).unwrap(), 0);
     sys::set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, 2048).unwrap();
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     for _ in 0..200 {
-        client
-            .send_to(&[0; 1000], config.listeners[0].addresses[0].address)
-            .unwrap();
+        client.send_to(&[0; 1000], config.listeners[0].addresses[0].address).unwrap();
     }
     let mut taken = 0;
     let (mut name, mut control, mut payload) = ([0; 28], [0; 128], [0; 2048]);
@@ -457,15 +359,8 @@ fn drops_are_counted() {
 
 #[test]
 fn descriptors_do_not_leak_into_children() {
-    let (_, sockets) = open(
-        "127.0.0.1",
-        &["127.0.0.1:9".parse().unwrap()],
-        "sockets = 1",
-    );
-    for fd in [
-        sockets.listeners[0].fd.as_fd(),
-        sockets.upstream[0].fd.as_fd(),
-    ] {
+    let (_, sockets) = open("127.0.0.1", &["127.0.0.1:9".parse().unwrap()], "sockets = 1");
+    for fd in [sockets.listeners[0].fd.as_fd(), sockets.upstream[0].fd.as_fd()] {
         use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
         let flags = FdFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFD).unwrap());
         assert!(flags.contains(FdFlag::FD_CLOEXEC));

@@ -64,6 +64,8 @@ pub struct Worker<R> {
     first_packet_ns: u64,
     overflowed: u32,
     bell_armed: bool,
+    /// While stopping, a receive that has to be armed again must not take anything.
+    stopping: bool,
 }
 
 /// Sends since the last settlement, counted then.
@@ -99,6 +101,7 @@ impl<R: FlowRecord> Worker<R> {
             first_packet_ns: 0,
             overflowed: 0,
             bell_armed: false,
+            stopping: false,
         })
     }
 
@@ -152,11 +155,13 @@ impl<R: FlowRecord> Worker<R> {
     /// What the kernel said.
     pub fn finish(&mut self) -> io::Result<u64> {
         let now = now_ns();
+        self.stopping = true;
         loop {
             self.forward_all(now)?;
             self.port.submit()?;
             self.settle();
             if self.port.ready() == 0 {
+                self.stopping = false;
                 return Ok(now_ns());
             }
         }
@@ -258,8 +263,7 @@ impl<R: FlowRecord> Worker<R> {
         if result == -libc::ENOBUFS {
             self.forwarder.counters().no_buffers += 1;
         } else if result < 0 {
-            let errors = self.sockets.drain_errors(socket as usize);
-            self.forwarder.counters().icmp_errors += errors;
+            self.sockets.drain_errors(socket as usize, |error| self.forwarder.path_error(&error));
         }
     }
 
@@ -287,7 +291,7 @@ impl<R: FlowRecord> Worker<R> {
         }
         while let Some(socket) = self.rearm.pop() {
             self.forwarder.counters().rearmed += 1;
-            self.port.receive(self.sockets.raw(socket as usize), socket, false)?;
+            self.port.receive(self.sockets.raw(socket as usize), socket, self.stopping)?;
         }
         Ok(())
     }
@@ -327,8 +331,7 @@ impl<R: FlowRecord> Worker<R> {
             if error == libc::EMSGSIZE {
                 break;
             }
-            let reported = self.sockets.drain_errors(failed.departure.socket);
-            self.forwarder.counters().icmp_errors += reported;
+            self.sockets.drain_errors(failed.departure.socket, |error| self.forwarder.path_error(&error));
             match self.port.send_again(&failed) {
                 Ok(()) => return,
                 Err(e) => error = e.raw_os_error().unwrap_or(libc::EIO),

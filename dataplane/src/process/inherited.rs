@@ -32,7 +32,8 @@ impl Inherited {
 
     fn segment(&mut self, entry: &DescriptorEntry, fd: OwnedFd) -> Result<(), Fault> {
         // Rings and directories belong to the process that made them.
-        let Some(kind) = Kind::from_number(entry.kind).filter(|kind| !matches!(kind, Kind::Io | Kind::Directory)) else {
+        let Some(kind) = Kind::from_number(entry.kind).filter(|kind| !matches!(kind, Kind::Io | Kind::Directory))
+        else {
             return Ok(());
         };
         let expected = SegmentId { kind, table: entry.table, shard: entry.shard };

@@ -7,11 +7,12 @@ use crate::core::topology::Topology;
 use crate::io::socket_set::SocketSet;
 use crate::io::uring::{IoShape, create_segment};
 use crate::limits::RX_HEAD_BYTES;
+use crate::state::FLOWS_INDEX;
+use crate::state::backends::{BackendRecord, BackendTable};
 use crate::state::counters::Counters;
 use crate::state::flow::FlowRecord;
 use crate::state::flows::FlowTable;
 use crate::state::identities::{self, Identities};
-use crate::state::FLOWS_INDEX;
 use handover::messages::{DescriptorEntry, Fault, Role as WireRole, TableAction, TableWork};
 use shm_state::directory::{Directory, Role, SegmentEntry};
 use shm_state::error::RegionError;
@@ -54,11 +55,13 @@ impl<R: FlowRecord> Region<R> {
         let manifest = Manifest::create(region_id).map_err(no_memory)?;
         let flows = FlowTable::create(region_id, config.limits.flows_max as usize, random()?).map_err(no_memory)?;
         let identities = Identities::create(region_id, &topology.rows()).map_err(no_memory)?;
+        let backends = BackendTable::create(region_id, &topology).map_err(no_memory)?;
         let mut counters = Records::<Counters>::create(region_id, config.runtime.workers).map_err(no_memory)?;
         for worker in 0..config.runtime.workers {
             counters.fill(Slot(worker as u32), Counters::default());
         }
-        let forwarder = Forwarder::new(topology.clone(), flows, identities, counters, 0).map_err(no_memory)?;
+        let forwarder =
+            Forwarder::new(topology.clone(), flows, identities, counters, backends, 0).map_err(no_memory)?;
         let mut own: Vec<_> = forwarder.segments().map(Segment::id).into();
         own.push(MANIFEST);
         Self::join(config, topology, sockets, manifest, forwarder, own, Vec::new(), Vec::new())
@@ -83,12 +86,8 @@ impl<R: FlowRecord> Region<R> {
         let (mut copiers, mut tables, mut own) = (Vec::new(), Vec::new(), Vec::new());
         let source = inherited.take(Records::<R>::id())?;
         let from_version = source.prelude().layout_version;
-        let mut work = TableWork {
-            table: R::NAME.to_owned(),
-            from_version,
-            to_version: R::VERSION,
-            ..TableWork::default()
-        };
+        let mut work =
+            TableWork { table: R::NAME.to_owned(), from_version, to_version: R::VERSION, ..TableWork::default() };
         let records = match Records::<R>::attach(source.clone()) {
             Ok(records) => records,
             Err(RegionError::Layout { .. }) => {
@@ -107,13 +106,20 @@ impl<R: FlowRecord> Region<R> {
         tables.push(work);
         let flows = FlowTable::join(records, index).map_err(|e| bad(Index::id(FLOWS_INDEX), &e))?;
         let identities = inherited.take(identities::ID)?;
-        let identities =
-            Identities::attach(identities, &topology.rows()).map_err(|e| bad(identities::ID, &e))?;
+        let identities = Identities::attach(identities, &topology.rows()).map_err(|e| bad(identities::ID, &e))?;
         let counters = inherited.take(Records::<Counters>::id())?;
         let counters = Records::<Counters>::attach(counters).map_err(|e| bad(Records::<Counters>::id(), &e))?;
-        let forwarder = Forwarder::new(topology.clone(), flows, identities, counters, 0)
+        let backends = inherited.take(Records::<BackendRecord>::id())?;
+        let backends =
+            BackendTable::attach(backends, &topology).map_err(|e| bad(Records::<BackendRecord>::id(), &e))?;
+        let forwarder = Forwarder::new(topology.clone(), flows, identities, counters, backends, 0)
             .map_err(|e| bad(Records::<Counters>::id(), &e))?;
-        for (name, id) in [("flows.index", Index::id(FLOWS_INDEX)), ("identities", identities::ID), ("counters", Records::<Counters>::id())] {
+        for (name, id) in [
+            ("flows.index", Index::id(FLOWS_INDEX)),
+            ("identities", identities::ID),
+            ("counters", Records::<Counters>::id()),
+            ("backends", Records::<BackendRecord>::id()),
+        ] {
             let version = inherited.take(id)?.prelude().layout_version;
             tables.push(TableWork {
                 table: name.to_owned(),
@@ -210,9 +216,7 @@ fn check_capacity(config: &Config, index: &Index) -> Result<(), Fault> {
 
 fn refused(table: &str, error: CopyError) -> Fault {
     match error {
-        CopyError::Refused(refusal) => {
-            Fault::operator("layout-refused", refusal.to_string(), refusal.remedy.clone())
-        }
+        CopyError::Refused(refusal) => Fault::operator("layout-refused", refusal.to_string(), refusal.remedy.clone()),
         CopyError::Region(error) => Fault::peer("bad-segment", format!("table {table}: {error}"), ""),
     }
 }

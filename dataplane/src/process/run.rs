@@ -3,8 +3,8 @@
 use super::args::Args;
 use super::control::Control;
 use super::region::Region;
-use super::successor::{self, Successor};
 use super::signals;
+use super::successor::{self, Successor};
 use crate::config::Config;
 use crate::core::topology::Topology;
 use crate::handover::background;
@@ -258,10 +258,8 @@ impl<R: FlowRecord> Process<R> {
     }
 
     fn sleep(&self) {
-        let mut fds = vec![
-            PollFd::new(self.inbox.fd(), PollFlags::POLLIN),
-            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-        ];
+        let mut fds =
+            vec![PollFd::new(self.inbox.fd(), PollFlags::POLLIN), PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         fds.extend(self.control.fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         // Interrupted or not: the loop looks at everything anyway.
         let _ = poll(&mut fds, PollTimeout::NONE);
@@ -425,4 +423,3 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Fault> 
     let started = thread::Builder::new().name(name.to_owned()).spawn(body);
     started.map(drop).map_err(|error| Fault::kernel("no-thread", format!("cannot start thread {name}: {error}"), ""))
 }
-

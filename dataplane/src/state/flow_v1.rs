@@ -40,9 +40,9 @@ pub struct FlowV1 {
     bytes_up: u64,
     #[field(id = 13, unsigned, unit = "bytes")]
     bytes_down: u64,
-    #[field(id = 14, instant = "us")]
+    #[field(id = 14, instant = "us", narrow = "clamp")]
     created: u64,
-    #[field(id = 15, instant = "us")]
+    #[field(id = 15, instant = "us", narrow = "clamp")]
     last_seen: u64,
 }
 

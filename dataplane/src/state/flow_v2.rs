@@ -13,7 +13,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 #[layout(table = 1, name = "flows", version = 2)]
 #[repr(C)]
 pub struct FlowV2 {
-    #[field(id = 15, instant = "ns")]
+    #[field(id = 15, instant = "ns", narrow = "clamp")]
     last_seen: u64,
     #[field(id = 9, unsigned, unit = "packets", narrow = "clamp")]
     packets_up: u64,
@@ -42,10 +42,10 @@ pub struct FlowV2 {
     /// 1 once the backend has answered. Computed from `packets_down` where an older layout lacks it.
     #[field(id = 17, unsigned, compute = "answered")]
     answered: u32,
-    #[field(id = 14, instant = "ns")]
+    #[field(id = 14, instant = "ns", narrow = "clamp")]
     created: u64,
     /// Idle time after which the flow expires; 0 is the listener's.
-    #[field(id = 16, duration = "ns", default = 0)]
+    #[field(id = 16, duration = "ns", narrow = "clamp", default = 0)]
     idle_max: u64,
 }
 

@@ -3,6 +3,7 @@
 //! A released layout never changes: a change is a new version in a file of its own, registered in an executable
 //! of its own (`src/bin`), and the packet path is generic over it.
 
+pub mod backends;
 pub mod counters;
 pub mod flow;
 pub mod flow_v1;
@@ -20,10 +21,12 @@ pub const FLOWS_INDEX: u32 = 2;
 pub const IDENTITIES: u32 = 3;
 /// Stable id of the counters.
 pub const COUNTERS: u32 = 4;
+/// Stable id of the backends.
+pub const BACKENDS: u32 = 5;
 
 // The layouts carry the number as a literal, as their frozen descriptors do.
 const _: () = {
     use shm_state::Layout;
     assert!(flow_v1::FlowV1::TABLE == FLOWS && flow_v2::FlowV2::TABLE == FLOWS);
-    assert!(counters::Counters::TABLE == COUNTERS);
+    assert!(counters::Counters::TABLE == COUNTERS && backends::BackendRecord::TABLE == BACKENDS);
 };

@@ -115,22 +115,14 @@ impl ExtendedError {
         let errno = u32::from_ne_bytes(word(data, 0)?);
         let [origin, kind, code, _] = word(data, 4)?;
         let info = u32::from_ne_bytes(word(data, 8)?);
-        Some(Self {
-            errno,
-            origin,
-            kind,
-            code,
-            info,
-        })
+        Some(Self { errno, origin, kind, code, info })
     }
 }
 
 fn split_header(header: &[u8; HEADER_BYTES]) -> (usize, i32, i32) {
     let mut len = [0; 8];
     len.copy_from_slice(&header[..8]);
-    let int = |at: usize| {
-        i32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
-    };
+    let int = |at: usize| i32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     // A length that does not fit is larger than any buffer, and refused as that.
     let len = usize::try_from(u64::from_ne_bytes(len)).unwrap_or(usize::MAX);
     (len, int(8), int(12))
@@ -253,9 +245,7 @@ mod tests {
         for room in 0..SEND_BYTES_MAX {
             let mut bytes = vec![0; room];
             let mut w = Writer::new(&mut bytes);
-            let ok = w.source(&[0xfd; 16], 3).is_ok()
-                && w.tos(false, 255).is_ok()
-                && w.segment(1200).is_ok();
+            let ok = w.source(&[0xfd; 16], 3).is_ok() && w.tos(false, 255).is_ok() && w.segment(1200).is_ok();
             assert!(!ok, "{room}");
             let used = w.len();
             assert!(used <= room);
@@ -274,11 +264,7 @@ mod tests {
             assert_eq!((found.tos, found.malformed), (Some(7), true), "{len}");
         }
         let found = Received::parse(&good[..17]);
-        assert_eq!(
-            (found.tos, found.malformed),
-            (Some(7), false),
-            "padding may be missing"
-        );
+        assert_eq!((found.tos, found.malformed), (Some(7), false), "padding may be missing");
         assert!(Received::parse(&good[..16]).malformed);
         assert!(Received::parse(&good[..3]).malformed);
         assert_eq!(Received::parse(&[]), Received::default());
@@ -293,15 +279,9 @@ mod tests {
             (libc::SOL_UDP, libc::UDP_GRO),
             (libc::IPPROTO_IP, libc::IP_RECVERR),
         ] {
-            assert_eq!(
-                Received::parse(&message(level, kind, &[1; 3])),
-                Received::default()
-            );
+            assert_eq!(Received::parse(&message(level, kind, &[1; 3])), Received::default());
         }
-        assert_eq!(
-            Received::parse(&message(libc::IPPROTO_IP, libc::IP_TOS, &[])).tos,
-            None
-        );
+        assert_eq!(Received::parse(&message(libc::IPPROTO_IP, libc::IP_TOS, &[])).tos, None);
         let wide = message(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &256i32.to_ne_bytes());
         assert_eq!(Received::parse(&wide).tos, None);
         let none = message(libc::SOL_UDP, libc::UDP_GRO, &0i32.to_ne_bytes());

@@ -63,9 +63,7 @@ impl<'a> Datagram<'a> {
         let (header, rest) = filled.split_first_chunk::<HEADER_BYTES>().ok_or(short)?;
         let (name, rest) = rest.split_at_checked(rooms.name).ok_or(short)?;
         let (control, rest) = rest.split_at_checked(rooms.control).ok_or(short)?;
-        let number = |at: usize| {
-            u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
-        };
+        let number = |at: usize| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         let (name_len, control_len, payload_len) = (number(0), number(4), number(8));
         let flags = number(12) as i32;
 
@@ -79,9 +77,7 @@ impl<'a> Datagram<'a> {
         Ok(Self {
             // An address that did not fit is cut; parsing it then says so.
             name: &name[..(name_len as usize).min(rooms.name)],
-            control: control
-                .get(..control_len as usize)
-                .ok_or(BadBuffer::Control(control_len))?,
+            control: control.get(..control_len as usize).ok_or(BadBuffer::Control(control_len))?,
             payload,
             wire_len,
             truncated,
@@ -95,10 +91,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ROOMS: Rooms = Rooms {
-        name: 16,
-        control: 24,
-    };
+    const ROOMS: Rooms = Rooms { name: 16, control: 24 };
 
     fn buffer(numbers: [u32; 4], payload: &[u8]) -> Vec<u8> {
         let mut bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_ne_bytes()).collect();
@@ -112,14 +105,8 @@ mod tests {
     fn parts_are_where_they_belong() {
         let bytes = buffer([16, 20, 5, 0], b"hello");
         let d = Datagram::parse(&bytes, ROOMS).unwrap();
-        assert_eq!(
-            (d.name, d.control, d.payload),
-            (&[b'n'; 16][..], &[b'c'; 20][..], &b"hello"[..])
-        );
-        assert_eq!(
-            (d.wire_len, d.truncated, d.control_truncated),
-            (5, false, false)
-        );
+        assert_eq!((d.name, d.control, d.payload), (&[b'n'; 16][..], &[b'c'; 20][..], &b"hello"[..]));
+        assert_eq!((d.wire_len, d.truncated, d.control_truncated), (5, false, false));
     }
 
     #[test]
@@ -133,10 +120,7 @@ mod tests {
     fn cut_ones_are_recognised() {
         let bytes = buffer([28, 0, 900, libc::MSG_TRUNC as u32], b"hello");
         let d = Datagram::parse(&bytes, ROOMS).unwrap();
-        assert_eq!(
-            (d.payload, d.wire_len, d.truncated),
-            (&b"hello"[..], 900, true)
-        );
+        assert_eq!((d.payload, d.wire_len, d.truncated), (&b"hello"[..], 900, true));
         assert_eq!(d.name.len(), 16);
         let bytes = buffer([16, 24, 5, libc::MSG_CTRUNC as u32], b"hello");
         assert!(Datagram::parse(&bytes, ROOMS).unwrap().control_truncated);
@@ -144,20 +128,13 @@ mod tests {
 
     #[test]
     fn numbers_that_do_not_fit_are_refused() {
-        let parse =
-            |numbers, payload: &[u8]| Datagram::parse(&buffer(numbers, payload), ROOMS).err();
+        let parse = |numbers, payload: &[u8]| Datagram::parse(&buffer(numbers, payload), ROOMS).err();
         assert_eq!(parse([16, 25, 0, 0], b""), Some(BadBuffer::Control(25)));
         assert_eq!(parse([16, 0, 6, 0], b"hello"), Some(BadBuffer::Payload(6)));
-        assert_eq!(
-            parse([16, u32::MAX, 0, 0], b""),
-            Some(BadBuffer::Control(u32::MAX))
-        );
+        assert_eq!(parse([16, u32::MAX, 0, 0], b""), Some(BadBuffer::Control(u32::MAX)));
         let whole = buffer([0; 4], b"");
         for n in 0..whole.len() {
-            assert_eq!(
-                Datagram::parse(&whole[..n], ROOMS),
-                Err(BadBuffer::Short(n))
-            );
+            assert_eq!(Datagram::parse(&whole[..n], ROOMS), Err(BadBuffer::Short(n)));
         }
     }
 

@@ -51,22 +51,14 @@ impl Endpoint {
                 if bytes.len() < SOCKADDR_IN_BYTES {
                     return Err(short);
                 }
-                Ok(Self {
-                    ip: map_v4(ip),
-                    port,
-                    scope: 0,
-                })
+                Ok(Self { ip: map_v4(ip), port, scope: 0 })
             }
             AF_INET6 => {
                 // Flow information, address, scope.
                 let (_, rest) = rest.split_first_chunk::<4>().ok_or(short)?;
                 let (ip, rest) = rest.split_first_chunk::<16>().ok_or(short)?;
                 let scope = u32::from_ne_bytes(*rest.first_chunk().ok_or(short)?);
-                Ok(Self {
-                    ip: *ip,
-                    port,
-                    scope,
-                })
+                Ok(Self { ip: *ip, port, scope })
             }
             other => Err(BadSockaddr::Family(other)),
         }
@@ -113,9 +105,7 @@ impl Endpoint {
 /// IPv4 to the tables' form.
 #[inline]
 pub const fn map_v4(ip: [u8; 4]) -> [u8; 16] {
-    [
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ip[0], ip[1], ip[2], ip[3],
-    ]
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ip[0], ip[1], ip[2], ip[3]]
 }
 
 /// The IPv4 address in the tables' form, if it is one.
@@ -154,11 +144,7 @@ impl From<SocketAddr> for Endpoint {
             SocketAddr::V4(_) => 0,
             SocketAddr::V6(v6) => v6.scope_id(),
         };
-        Self {
-            ip: to_ip16(address.ip()),
-            port: address.port(),
-            scope,
-        }
+        Self { ip: to_ip16(address.ip()), port: address.port(), scope }
     }
 }
 
@@ -190,11 +176,7 @@ mod tests {
             let mut bytes = [0; SOCKADDR_IN6_BYTES];
             let end = Endpoint::from(text.parse::<SocketAddr>().unwrap());
             let len = end.write(&mut bytes);
-            let family = if end.is_v4() {
-                libc::AF_INET
-            } else {
-                libc::AF_INET6
-            };
+            let family = if end.is_v4() { libc::AF_INET } else { libc::AF_INET6 };
             assert_eq!(i32::from(u16::from_ne_bytes([bytes[0], bytes[1]])), family);
 
             let Ok(socket) = std::net::UdpSocket::bind(text) else {

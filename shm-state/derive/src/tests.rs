@@ -56,10 +56,7 @@ fn the_record_must_have_one_fixed_shape() {
             "#[repr(C)] struct Flow<T> { a: T }",
             "a layout is one fixed set of bytes: the struct can have no type parameters",
         ),
-        (
-            "#[repr(C)] struct Flow { a: u8 }",
-            "missing `table` in #[layout(table = 1, name = \"flows\", version = 1)]",
-        ),
+        ("#[repr(C)] struct Flow { a: u8 }", "missing `table` in #[layout(table = 1, name = \"flows\", version = 1)]"),
         (
             "#[repr(C)] #[layout(table = 1, name = \"flows\", version = 1)] struct Flow { #[field(skip)] a: u8 }",
             "a layout needs at least one field with an id",
@@ -75,7 +72,10 @@ fn the_layout_attribute_is_checked() {
     let layout = |words: &str| error(&format!("#[repr(C)] #[layout({words})] struct Flow {{ }}"));
     assert_eq!(layout("table = 0").0, "`table` is a number from 1 to 4294967295");
     assert_eq!(layout("table = 1, table = 2").0, "`table` is said twice");
-    assert_eq!(layout("tabel = 1"), ("unknown layout key `tabel`; expected table, name or version".into(), "tabel".into()));
+    assert_eq!(
+        layout("tabel = 1"),
+        ("unknown layout key `tabel`; expected table, name or version".into(), "tabel".into())
+    );
     let rule = "1 to 32 letters, digits, '_', '-' and '.'";
     assert_eq!(layout("name = \"my flows\"").0, format!("`my flows` is not a name that can be stored: {rule}"));
 }
@@ -133,7 +133,11 @@ fn units_and_policies_suit_the_type() {
     );
     let only = "field `a`: only integers and times have a unit";
     assert_field_error("#[field(id = 1, port, unit = \"bytes\")] a: u16", only, "unit");
-    assert_field_error("#[field(id = 1, instant = \"ns\", unit = \"bytes\")] a: u64", "`unit` is said twice", "unit = \"bytes\"");
+    assert_field_error(
+        "#[field(id = 1, instant = \"ns\", unit = \"bytes\")] a: u64",
+        "`unit` is said twice",
+        "unit = \"bytes\"",
+    );
     assert_field_error(
         "#[field(id = 1, enum, narrow = \"clamp\")] a: u8",
         "field `a`: the nearest number would be another case or slot; use refuse or drop",

@@ -124,8 +124,7 @@ impl Descriptor {
     pub fn to_bytes(&self) -> Vec<u8> {
         let Inner { table_id, layout_version, record_len, name, fields, .. } = &*self.inner;
         // The counts fit: they were checked when the bytes were parsed.
-        let header =
-            DescHeader::new(*table_id, *layout_version, padded(name), *record_len as u32, fields.len() as u16);
+        let header = DescHeader::new(*table_id, *layout_version, padded(name), *record_len as u32, fields.len() as u16);
         let mut bytes = header.as_bytes().to_vec();
         for field in fields {
             bytes.extend_from_slice(field.to_wire().as_bytes());

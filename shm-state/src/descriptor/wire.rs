@@ -214,10 +214,7 @@ impl<const N: usize> ConstDescriptor<N> {
             }
             i += 1;
         }
-        Self {
-            header: DescHeader::new(table, version, name, record_len as u32, N as u16),
-            fields,
-        }
+        Self { header: DescHeader::new(table, version, name, record_len as u32, N as u16), fields }
     }
 }
 

@@ -5,10 +5,7 @@ use std::time::Duration;
 
 /// Sleeps while `word` is `seen`, at most `timeout`. Wakes early for no reason now and then: callers look again.
 pub fn wait(word: &AtomicU32, seen: u32, timeout: Duration) {
-    let timeout = libc::timespec {
-        tv_sec: timeout.as_secs() as libc::time_t,
-        tv_nsec: timeout.subsec_nanos().into(),
-    };
+    let timeout = libc::timespec { tv_sec: timeout.as_secs() as libc::time_t, tv_nsec: timeout.subsec_nanos().into() };
     // SAFETY: `word` is a valid, aligned 32-bit word for the whole call, and `timeout` outlives it. FUTEX_WAIT without
     // FUTEX_PRIVATE_FLAG only reads the word. Every error (value changed, signal, time-out) means: look again.
     unsafe {

@@ -7,7 +7,7 @@
 
 pub mod futex;
 mod memfd;
-pub use memfd::{create, seals, REQUIRED_SEALS};
+pub use memfd::{REQUIRED_SEALS, create, seals};
 
 use memmap2::{MmapOptions, MmapRaw};
 use std::os::fd::AsFd;

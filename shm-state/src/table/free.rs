@@ -3,8 +3,8 @@
 //! Last in, first out, so that the slots in use stay close together. Single owner; the depth is stored after
 //! the entry on a push and before the slot's use on a pop, so that a death in between leaks a slot at worst.
 
-use super::index::{HEADER_WORDS, Index};
 use super::Slot;
+use super::index::{HEADER_WORDS, Index};
 use crate::segment::Segment;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 

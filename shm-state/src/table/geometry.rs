@@ -80,7 +80,8 @@ impl Geometry {
             return Err(claim("capacity", capacity, "1..=4294967295".into()));
         }
         let geometry = Self::new(capacity as usize, record_len);
-        let expected = [capacity as usize, record_len, geometry.stride, BLOCK_SLOTS, geometry.marks_off, geometry.slots_off];
+        let expected =
+            [capacity as usize, record_len, geometry.stride, BLOCK_SLOTS, geometry.marks_off, geometry.slots_off];
         let names = ["capacity", "record length", "slot stride", "slots per block", "marks offset", "slots offset"];
         for ((word, expected), what) in header.iter().zip(expected).zip(names) {
             let found = word.load(Ordering::Relaxed);

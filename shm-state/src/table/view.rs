@@ -47,7 +47,7 @@ impl RecordsView {
                 expected: id.table.to_string(),
             });
         }
-        let geometry = Geometry::read(&segment, descriptor.record_len() as usize)?;
+        let geometry = Geometry::read(&segment, descriptor.record_len())?;
         Ok(Self { segment, descriptor, geometry })
     }
 

@@ -62,7 +62,9 @@ impl Action {
             // A clamped result loses nothing that the source had; a dropped row does.
             Self::Computed { policy, .. } => *policy == Narrow::Drop,
             Self::Narrowed { policy, .. } => *policy != Narrow::Refuse,
-            Self::Converted { rounded, policy, .. } => *rounded || policy.is_some_and(|policy| policy != Narrow::Refuse),
+            Self::Converted { rounded, policy, .. } => {
+                *rounded || policy.is_some_and(|policy| policy != Narrow::Refuse)
+            }
             Self::Dropped => true,
         }
     }

@@ -187,7 +187,8 @@ impl Copier {
             let mut marks = RowMarks::NONE;
             if meta.live {
                 let outcome;
-                (outcome, marks) = self.runner.run_marked(self.source.copy(slot, &mut from), to[..words].as_mut_bytes());
+                (outcome, marks) =
+                    self.runner.run_marked(self.source.copy(slot, &mut from), to[..words].as_mut_bytes());
                 if outcome == RowOutcome::Done {
                     self.destination.store(slot, &to[..words]);
                     live += 1;

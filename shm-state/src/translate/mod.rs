@@ -5,6 +5,7 @@
 //! allocating. [`Loss`] counts what did not fit.
 
 mod action;
+mod compile;
 mod dirty;
 mod loss;
 mod plan;

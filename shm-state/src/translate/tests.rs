@@ -105,10 +105,7 @@ fn a_dry_run_says_what_happens_to_each_field() {
         ]
     );
     let json = serde_json::to_string(&up.fields()[3]).expect("serialises");
-    assert_eq!(
-        json,
-        r#"{"id":4,"field":"packets_up","action":"widened","from":"u32","to":"u64","lossy":false}"#
-    );
+    assert_eq!(json, r#"{"id":4,"field":"packets_up","action":"widened","from":"u32","to":"u64","lossy":false}"#);
     assert_eq!(serde_json::from_str::<FieldAction>(&json).expect("comes back"), up.fields()[3]);
 }
 
@@ -158,10 +155,7 @@ fn equal_layouts_are_one_run_and_need_no_translation() {
 }
 
 /// Compiles a plan for one field between two types, in tables of one name.
-fn one(
-    from: (FieldType, usize, More),
-    to: (FieldType, usize, More),
-) -> Result<Plan, Refusal> {
+fn one(from: (FieldType, usize, More), to: (FieldType, usize, More)) -> Result<Plan, Refusal> {
     Plan::compile(&layout(1, &[(1, "x", from.0, from.1, from.2)]), &layout(2, &[(1, "x", to.0, to.1, to.2)]))
 }
 
@@ -183,11 +177,16 @@ fn what_cannot_be_translated_is_refused_by_name() {
     assert_eq!(kind(one((Unsigned, 8, FieldDesc::key), (Unsigned, 8, plain))), RefusalKind::Key);
     let clamped: More = |e| e.key().narrow(Narrow::Clamp);
     assert_eq!(kind(one((Unsigned, 8, FieldDesc::key), (Unsigned, 4, clamped))), RefusalKind::Key);
-    assert_eq!(kind(one((Instant, 8, |e| e.unit(Unit::Ns).key()), (Instant, 8, |e| e.unit(Unit::S).key()))), RefusalKind::Key);
+    assert_eq!(
+        kind(one((Instant, 8, |e| e.unit(Unit::Ns).key()), (Instant, 8, |e| e.unit(Unit::S).key()))),
+        RefusalKind::Key
+    );
     assert!(one((Unsigned, 8, FieldDesc::key), (Unsigned, 4, FieldDesc::key)).is_ok(), "narrow = refuse is safe");
     assert!(one((Instant, 8, us), (Instant, 8, ns)).is_ok());
 
-    let (y, x) = (layout(1, &[(2, "y", Unsigned, 8, |e| e.default_number(0))]), |more| layout(2, &[(1, "x", Unsigned, 8, more)]));
+    let (y, x) = (layout(1, &[(2, "y", Unsigned, 8, |e| e.default_number(0))]), |more| {
+        layout(2, &[(1, "x", Unsigned, 8, more)])
+    });
     assert_eq!(kind(Plan::compile(&y, &x(plain))), RefusalKind::MissingField);
     assert_eq!(kind(Plan::compile(&y, &x(|e| e.key().default_number(1)))), RefusalKind::Key);
     assert_eq!(kind(Plan::compile(&x(FieldDesc::key), &y)), RefusalKind::Key);

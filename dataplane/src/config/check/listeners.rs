@@ -20,32 +20,21 @@ impl Checker<'_> {
     ) -> Result<Vec<Listener>, ConfigError> {
         if raw.is_empty() {
             let remedy = "add a [[listener]]";
-            return Err(self
-                .source
-                .absent("listener", "nothing to listen on", remedy));
+            return Err(self.source.absent("listener", "nothing to listen on", remedy));
         }
         if let Some(extra) = raw.get(limits::LISTENERS_MAX) {
             let problem = format!("more than {} listeners", limits::LISTENERS_MAX);
-            return Err(self
-                .source
-                .bad_table(extra.span(), problem, "merge listeners"));
+            return Err(self.source.bad_table(extra.span(), problem, "merge listeners"));
         }
         let mut listeners = Vec::new();
         let mut taken = Vec::new();
         let mut ids = BTreeMap::new();
         for listener in raw {
-            let raw::Listener {
-                name,
-                mode,
-                addresses,
-                pool,
-                idle_timeout,
-            } = listener.get_ref();
+            let raw::Listener { name, mode, addresses, pool, idle_timeout } = listener.get_ref();
             let idle_timeout_ns = match idle_timeout {
                 None => IDLE_TIMEOUT_DEFAULT_NS,
-                Some(text) => self.text(text, |t| {
-                    value::duration_ns(t, limits::IDLE_TIMEOUT_NS_MIN, limits::IDLE_TIMEOUT_NS_MAX)
-                })?,
+                Some(text) => self
+                    .text(text, |t| value::duration_ns(t, limits::IDLE_TIMEOUT_NS_MIN, limits::IDLE_TIMEOUT_NS_MAX))?,
             };
             listeners.push(Listener {
                 id: self.unique_name("listener", name, &mut ids)?,
@@ -65,27 +54,21 @@ impl Checker<'_> {
         };
         let (problem, remedy) = match given.get_ref().as_str() {
             "forward" => return Ok(Mode::Forward),
-            "quic" => (
-                "QUIC termination is not in this version",
-                "use mode = \"forward\"",
-            ),
+            "quic" => ("QUIC termination is not in this version", "use mode = \"forward\""),
             _ => ("unknown mode", "use mode = \"forward\""),
         };
         Err(self.source.bad(given.span(), problem, remedy))
     }
 
     fn pool(&self, given: &Spanned<String>, pools: &[Pool]) -> Result<usize, ConfigError> {
-        pools
-            .iter()
-            .position(|p| &p.name == given.get_ref())
-            .ok_or_else(|| {
-                let known: Vec<_> = pools.iter().map(|p| p.name.as_str()).collect();
-                self.source.bad(
-                    given.span(),
-                    "no pool has this name",
-                    format!("choose from {} or add a [[pool]]", known.join(", ")),
-                )
-            })
+        pools.iter().position(|p| &p.name == given.get_ref()).ok_or_else(|| {
+            let known: Vec<_> = pools.iter().map(|p| p.name.as_str()).collect();
+            self.source.bad(
+                given.span(),
+                "no pool has this name",
+                format!("choose from {} or add a [[pool]]", known.join(", ")),
+            )
+        })
     }
 
     fn addresses(
@@ -110,15 +93,11 @@ impl Checker<'_> {
                 } else {
                     format!("overlaps {other} (line {line})")
                 };
-                return Err(self
-                    .source
-                    .bad(text.span(), problem, "remove one of the two"));
+                return Err(self.source.bad(text.span(), problem, "remove one of the two"));
             }
             if taken.len() == limits::LISTENER_ADDRESSES_MAX {
                 let problem = format!("more than {} addresses", limits::LISTENER_ADDRESSES_MAX);
-                return Err(self
-                    .source
-                    .bad(text.span(), problem, "listen on a wildcard address"));
+                return Err(self.source.bad(text.span(), problem, "listen on a wildcard address"));
             }
             taken.push((address, origin.line.unwrap_or_default()));
             addresses.push(ListenerAddress { address, origin });
@@ -127,16 +106,11 @@ impl Checker<'_> {
     }
 
     /// A backend that is one of our own listeners would send packets round for ever.
-    pub(super) fn no_loops(
-        &self,
-        listeners: &[Listener],
-        backends: &[Backend],
-    ) -> Result<(), ConfigError> {
+    pub(super) fn no_loops(&self, listeners: &[Listener], backends: &[Backend]) -> Result<(), ConfigError> {
         for backend in backends {
             for listener in listeners {
                 let own = listener.addresses.iter().map(|a| a.address).find(|own| {
-                    *own == backend.address
-                        || (backend.address.ip().is_loopback() && collide(*own, backend.address))
+                    *own == backend.address || (backend.address.ip().is_loopback() && collide(*own, backend.address))
                 });
                 let Some(own) = own else { continue };
                 return Err(ConfigError {
@@ -161,9 +135,7 @@ impl Checker<'_> {
 fn collide(a: SocketAddr, b: SocketAddr) -> bool {
     a.is_ipv4() == b.is_ipv4()
         && a.port() == b.port()
-        && (a.ip() == b.ip() && scope(a) == scope(b)
-            || a.ip().is_unspecified()
-            || b.ip().is_unspecified())
+        && (a.ip() == b.ip() && scope(a) == scope(b) || a.ip().is_unspecified() || b.ip().is_unspecified())
 }
 
 fn scope(address: SocketAddr) -> u32 {

@@ -24,10 +24,7 @@ struct Checker<'a> {
 }
 
 pub(super) fn config(file: &Path, text: &str, host: &Host) -> Result<Config, ConfigError> {
-    let mut c = Checker {
-        source: Source::new(file, text),
-        warnings: Vec::new(),
-    };
+    let mut c = Checker { source: Source::new(file, text), warnings: Vec::new() };
     let raw: raw::File = c.source.read()?;
 
     let service = c.service(&raw.service)?;
@@ -70,8 +67,7 @@ impl Checker<'_> {
         text: &Spanned<String>,
         parse: impl FnOnce(&str) -> Result<T, Complaint>,
     ) -> Result<T, ConfigError> {
-        parse(text.get_ref())
-            .map_err(|(problem, remedy)| self.source.bad(text.span(), problem, remedy))
+        parse(text.get_ref()).map_err(|(problem, remedy)| self.source.bad(text.span(), problem, remedy))
     }
 
     /// The same for a text that no message may repeat.
@@ -80,33 +76,20 @@ impl Checker<'_> {
         text: &Spanned<String>,
         parse: impl FnOnce(&str) -> Result<T, Complaint>,
     ) -> Result<T, ConfigError> {
-        parse(text.get_ref())
-            .map_err(|(problem, remedy)| self.source.bad_table(text.span(), problem, remedy))
+        parse(text.get_ref()).map_err(|(problem, remedy)| self.source.bad_table(text.span(), problem, remedy))
     }
 
     /// A whole number within bounds, or the default.
-    fn number(
-        &self,
-        given: Option<&Spanned<i64>>,
-        default: u64,
-        min: u64,
-        max: u64,
-    ) -> Result<u64, ConfigError> {
+    fn number(&self, given: Option<&Spanned<i64>>, default: u64, min: u64, max: u64) -> Result<u64, ConfigError> {
         let Some(given) = given else {
             return Ok(default);
         };
         match u64::try_from(*given.get_ref()) {
             Ok(n) if (min..=max).contains(&n) => Ok(n),
-            Ok(n) if n > max => Err(self.source.bad(
-                given.span(),
-                "too large",
-                format!("use a number from {min} to {max}"),
-            )),
-            _ => Err(self.source.bad(
-                given.span(),
-                "too small",
-                format!("use a number from {min} to {max}"),
-            )),
+            Ok(n) if n > max => {
+                Err(self.source.bad(given.span(), "too large", format!("use a number from {min} to {max}")))
+            }
+            _ => Err(self.source.bad(given.span(), "too small", format!("use a number from {min} to {max}"))),
         }
     }
 }

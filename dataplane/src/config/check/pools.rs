@@ -12,14 +12,9 @@ use crate::config::{Backend, Listener, Member, Pool, raw, value};
 use crate::limits;
 
 impl Checker<'_> {
-    pub(super) fn pools(
-        &self,
-        raw: &[Spanned<raw::Pool>],
-    ) -> Result<(Vec<Pool>, Vec<Backend>), ConfigError> {
+    pub(super) fn pools(&self, raw: &[Spanned<raw::Pool>]) -> Result<(Vec<Pool>, Vec<Backend>), ConfigError> {
         if raw.is_empty() {
-            return Err(self
-                .source
-                .absent("pool", "no pool of backends", "add a [[pool]]"));
+            return Err(self.source.absent("pool", "no pool of backends", "add a [[pool]]"));
         }
         if let Some(extra) = raw.get(limits::POOLS_MAX) {
             let problem = format!("more than {} pools", limits::POOLS_MAX);
@@ -46,20 +41,12 @@ impl Checker<'_> {
                     "give at least one backend a weight above 0",
                 ));
             }
-            pools.push(Pool {
-                id,
-                name: name.get_ref().clone(),
-                members,
-            });
+            pools.push(Pool { id, name: name.get_ref().clone(), members });
         }
         Ok((pools, backends.list))
     }
 
-    fn members(
-        &self,
-        raw: &[Spanned<raw::Backend>],
-        backends: &mut Backends,
-    ) -> Result<Vec<Member>, ConfigError> {
+    fn members(&self, raw: &[Spanned<raw::Backend>], backends: &mut Backends) -> Result<Vec<Member>, ConfigError> {
         let mut members: Vec<Member> = Vec::new();
         for entry in raw {
             let weight = entry.get_ref().weight.as_ref();
@@ -79,11 +66,7 @@ impl Checker<'_> {
 
     /// The position of a backend that is known already, or of a new one.
     fn backend(&self, raw: &raw::Backend, known: &mut Backends) -> Result<usize, ConfigError> {
-        let raw::Backend {
-            name,
-            address: text,
-            weight: _,
-        } = raw;
+        let raw::Backend { name, address: text, weight: _ } = raw;
         let address: SocketAddr = self.text(text, value::socket_address)?;
         if address.ip().is_unspecified() {
             return Err(self.source.bad(
@@ -96,9 +79,7 @@ impl Checker<'_> {
             self.text(name, value::name)?;
         }
         let place = name.as_ref().map_or(text.span(), Spanned::span);
-        let name = name
-            .as_ref()
-            .map_or_else(|| address.to_string(), |n| n.get_ref().clone());
+        let name = name.as_ref().map_or_else(|| address.to_string(), |n| n.get_ref().clone());
 
         let by_address = known.by_address.get(&address).copied();
         let by_name = known.by_name.get(&name).copied();
@@ -124,9 +105,7 @@ impl Checker<'_> {
         }
         if known.list.len() == limits::BACKENDS_MAX {
             let problem = format!("more than {} backends", limits::BACKENDS_MAX);
-            return Err(self
-                .source
-                .bad(place, problem, "run a second dataplane for the rest"));
+            return Err(self.source.bad(place, problem, "run a second dataplane for the rest"));
         }
         let id = stable_id("backend", &name);
         self.unique_id(place, "backend", &name, id, &mut known.ids)?;
@@ -134,12 +113,7 @@ impl Checker<'_> {
         known.by_address.insert(address, position);
         known.by_name.insert(name.clone(), position);
         let origin = self.source.origin(text.span());
-        known.list.push(Backend {
-            id,
-            name,
-            address,
-            origin,
-        });
+        known.list.push(Backend { id, name, address, origin });
         Ok(position)
     }
 
@@ -174,8 +148,7 @@ impl Checker<'_> {
         let other = if id == 0 {
             Some("the reserved id 0".to_owned())
         } else {
-            ids.insert(id, name.to_owned())
-                .map(|other| format!("that of \"{other}\""))
+            ids.insert(id, name.to_owned()).map(|other| format!("that of \"{other}\""))
         };
         let Some(other) = other else { return Ok(()) };
         Err(self.source.bad(

@@ -27,11 +27,7 @@ impl Checker<'_> {
         if workers > limits::WORKERS_RUN_MAX
             && let Some(given) = &raw.workers
         {
-            return Err(self.source.bad(
-                given.span(),
-                "this version runs one worker",
-                "set runtime.workers = 1",
-            ));
+            return Err(self.source.bad(given.span(), "this version runs one worker", "set runtime.workers = 1"));
         }
         let scheduling = match &raw.scheduling {
             None => Scheduling::Other,
@@ -48,27 +44,16 @@ impl Checker<'_> {
                 }
             },
         };
-        Ok(Runtime {
-            workers,
-            cpus: self.cpus(raw, workers, host)?,
-            scheduling,
-        })
+        Ok(Runtime { workers, cpus: self.cpus(raw, workers, host)?, scheduling })
     }
 
-    fn cpus(
-        &self,
-        raw: &raw::Runtime,
-        workers: usize,
-        host: &Host,
-    ) -> Result<Vec<u32>, ConfigError> {
+    fn cpus(&self, raw: &raw::Runtime, workers: usize, host: &Host) -> Result<Vec<u32>, ConfigError> {
         let Some(list) = &raw.cpus else {
             return Ok(Vec::new());
         };
         let mut cpus = Vec::new();
         for item in list.get_ref() {
-            let there = u32::try_from(*item.get_ref())
-                .ok()
-                .filter(|n| host.cpus.contains(n));
+            let there = u32::try_from(*item.get_ref()).ok().filter(|n| host.cpus.contains(n));
             let Some(cpu) = there else {
                 let known: Vec<_> = host.cpus.iter().map(u32::to_string).collect();
                 return Err(self.source.bad(
@@ -97,12 +82,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn limits(&self, raw: &raw::Limits) -> Result<Limits, ConfigError> {
-        let flows_max = self.number(
-            raw.flows_max.as_ref(),
-            FLOWS_DEFAULT,
-            limits::FLOWS_MIN,
-            limits::FLOWS_MAX,
-        )?;
+        let flows_max = self.number(raw.flows_max.as_ref(), FLOWS_DEFAULT, limits::FLOWS_MIN, limits::FLOWS_MAX)?;
         let datagram_bytes_max = self.number(
             raw.datagram_bytes_max.as_ref(),
             DATAGRAM_BYTES_DEFAULT,

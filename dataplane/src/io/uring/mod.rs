@@ -73,7 +73,7 @@ struct Ring {
 
 /// The submission queue has no room; the entry comes back.
 #[derive(Debug)]
-struct Busy( squeue::Entry);
+struct Busy(squeue::Entry);
 
 impl Ring {
     /// Makes a ring over the segment's ring memory. The calling thread becomes its only issuer.

@@ -124,14 +124,7 @@ impl Port {
     /// # Errors
     /// As [`Port::receive`].
     #[inline]
-    pub fn send(
-        &mut self,
-        fd: RawFd,
-        departure: &Departure,
-        buffer: u16,
-        start: usize,
-        len: usize,
-    ) -> io::Result<()> {
+    pub fn send(&mut self, fd: RawFd, departure: &Departure, buffer: u16, start: usize, len: usize) -> io::Result<()> {
         debug_assert!(self.held.contains(&buffer));
         let payload = &self.buffers.bytes(buffer, start + len)[start..];
         // SAFETY: the buffer was taken and is in `held`; it goes back to the kernel in settle() only, after the

@@ -123,8 +123,7 @@ impl SendQueue {
         };
         // SAFETY: the header's pointers lead into the slot, which was laid out and not cleared since, and to a payload
         // that `lay_out`'s caller keeps valid until then.
-        let sent =
-            unsafe { libc::sendmsg(slot.fd, &raw const slot.header, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+        let sent = unsafe { libc::sendmsg(slot.fd, &raw const slot.header, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 }

@@ -135,10 +135,8 @@ struct GetEventsArg {
 pub(super) fn enter(ring: i32, submit: u32, want: u32, flags: u32, timeout: Option<Duration>) -> io::Result<u32> {
     let result = match timeout {
         Some(timeout) => {
-            let ts = libc::timespec {
-                tv_sec: timeout.as_secs() as libc::time_t,
-                tv_nsec: timeout.subsec_nanos().into(),
-            };
+            let ts =
+                libc::timespec { tv_sec: timeout.as_secs() as libc::time_t, tv_nsec: timeout.subsec_nanos().into() };
             let arg = GetEventsArg { sigmask: 0, sigmask_sz: 8, min_wait_usec: 0, ts: &raw const ts as u64 };
             // SAFETY: `arg` and the time it points to live until the call returns; the size is the structure's.
             unsafe {

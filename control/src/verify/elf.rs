@@ -1,0 +1,182 @@
+//! An executable's bytes: for this machine, and with the layouts in its note.
+
+use object::elf::{self, FileHeader64};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
+use object::{Endianness, read};
+use shm_state::descriptor::Descriptor;
+use shm_state::note::{NOTE_LAYOUTS, NOTE_NAME, NoteError, SECTION, parse_note_desc};
+use thiserror::Error;
+
+/// Bytes of an ELF header up to and with `e_machine`.
+const IDENT_LEN: usize = 20;
+
+/// Why the bytes are no dataplane for this host.
+#[derive(Debug, Error)]
+pub enum ElfError {
+    /// No ELF magic.
+    #[error("is no ELF executable ({bytes} bytes, begins with {begin:02x?})")]
+    NotElf {
+        /// Length of the file.
+        bytes: usize,
+        /// Its first bytes.
+        begin: Vec<u8>,
+    },
+    /// Built for another machine, word size or byte order.
+    #[error("is for {found}, this host is {host}")]
+    OtherMachine {
+        /// What the file is for.
+        found: String,
+        /// What the host is.
+        host: String,
+    },
+    /// An object file, a library or a core dump.
+    #[error("is an ELF file, but no executable (type {0})")]
+    NotExecutable(u16),
+    /// The headers contradict the file.
+    #[error("is a damaged ELF file: {0}")]
+    Damaged(#[from] read::Error),
+    /// No note of this product.
+    #[error("has no {SECTION} note: it is no dataplane, or not one of hitless")]
+    NoNote,
+    /// The note's contents cannot be trusted.
+    #[error("has a bad {SECTION} note: {0}")]
+    BadNote(#[from] NoteError),
+}
+
+/// Word size, byte order and machine number from the first bytes of an ELF file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Machine {
+    class: u8,
+    order: u8,
+    machine: u16,
+}
+
+impl Machine {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let head = bytes.get(..IDENT_LEN)?;
+        if head[..4] != elf::ELFMAG {
+            return None;
+        }
+        let number = [head[18], head[19]];
+        let (class, order) = (head[4], head[5]);
+        let machine = if order == 2 { u16::from_be_bytes(number) } else { u16::from_le_bytes(number) };
+        Some(Self { class, order, machine })
+    }
+}
+
+impl std::fmt::Display for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = match self.machine {
+            3 => "x86",
+            8 => "mips",
+            20 | 21 => "powerpc",
+            22 => "s390",
+            40 => "arm",
+            62 => "x86-64",
+            183 => "aarch64",
+            243 => "riscv",
+            258 => "loongarch",
+            other => return write!(f, "machine {other}"),
+        };
+        let bits = if self.class == 1 { 32 } else { 64 };
+        write!(f, "{name}, {bits} bits{}", if self.order == 2 { ", big-endian" } else { "" })
+    }
+}
+
+/// The layouts that an executable serves.
+///
+/// # Errors
+/// [`ElfError`]; never panics, whatever the bytes. `own` is the executable of this process: whatever it is for is
+/// what the host runs.
+pub fn layouts(bytes: &[u8], own: &[u8]) -> Result<Vec<Descriptor>, ElfError> {
+    let Some(found) = Machine::read(bytes) else {
+        return Err(ElfError::NotElf { bytes: bytes.len(), begin: bytes[..bytes.len().min(4)].to_vec() });
+    };
+    if let Some(host) = Machine::read(own)
+        && host != found
+    {
+        return Err(ElfError::OtherMachine { found: found.to_string(), host: host.to_string() });
+    }
+    let header = FileHeader64::<Endianness>::parse(bytes)?;
+    let endian = header.endian()?;
+    let kind = header.e_type(endian);
+    if kind != elf::ET_EXEC && kind != elf::ET_DYN {
+        return Err(ElfError::NotExecutable(kind.0));
+    }
+    match find_note(header, endian, bytes)? {
+        Some(contents) => Ok(parse_note_desc(contents)?),
+        None => Err(ElfError::NoNote),
+    }
+}
+
+fn find_note<'a>(
+    header: &FileHeader64<Endianness>,
+    endian: Endianness,
+    bytes: &'a [u8],
+) -> Result<Option<&'a [u8]>, read::Error> {
+    // Program headers survive every strip; section headers may be all there is in an odd link.
+    for segment in header.program_headers(endian, bytes)? {
+        let Some(mut notes) = segment.notes(endian, bytes)? else { continue };
+        while let Some(note) = notes.next()? {
+            if note.name() == NOTE_NAME.as_bytes() && note.n_type(endian).0 == NOTE_LAYOUTS {
+                return Ok(Some(note.desc()));
+            }
+        }
+    }
+    let sections = header.sections(endian, bytes)?;
+    let Some((_, section)) = sections.section_by_name(endian, SECTION.as_bytes()) else { return Ok(None) };
+    let Some(mut notes) = section.notes(endian, bytes)? else { return Ok(None) };
+    while let Some(note) = notes.next()? {
+        if note.name() == NOTE_NAME.as_bytes() && note.n_type(endian).0 == NOTE_LAYOUTS {
+            return Ok(Some(note.desc()));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn own() -> Vec<u8> {
+        std::fs::read("/proc/self/exe").expect("own executable")
+    }
+
+    fn error(bytes: &[u8]) -> String {
+        layouts(bytes, &own()).expect_err("no dataplane").to_string()
+    }
+
+    #[test]
+    fn what_is_no_dataplane_is_refused_by_name() {
+        assert!(error(b"").contains("no ELF executable (0 bytes"));
+        assert!(error(b"#!/bin/sh\nexec true\n").contains("no ELF executable"));
+        assert!(error(&own()).contains("has no .note.hitless note"), "this test program has no layouts");
+        let mut other = own();
+        other[18] = 183;
+        assert!(error(&other).contains("is for aarch64, 64 bits, this host is"));
+        other[18] = 40;
+        other[4] = 1;
+        assert!(error(&other).contains("is for arm, 32 bits"));
+        let mut object = own();
+        object[16] = 1;
+        assert!(error(&object).contains("no executable (type 1)"));
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_executables_are_refused_without_a_panic(
+            changes in prop::collection::vec((0..4096_usize, any::<u8>()), 0..20), cut in 20..20_000_usize
+        ) {
+            static OWN: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+            let own = OWN.get_or_init(own);
+            let mut bytes = own[..cut.min(own.len())].to_vec();
+            for (at, value) in changes {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = value;
+                }
+            }
+            prop_assert!(layouts(&bytes, own).is_err());
+        }
+    }
+}
