@@ -190,9 +190,10 @@ fn check_cpus(place: &locate::Place<'_>, cpus: &Spanned<Vec<i64>>) -> Result<Vec
     cpus.get_ref()
         .iter()
         .map(|&cpu| {
-            usize::try_from(cpu).ok().filter(|&cpu| cpu < nix::sched::CpuSet::count()).ok_or_else(|| {
-                place.wrong(cpus.span().start, "control.swap_cpus", &format!("there is no CPU {cpu}"))
-            })
+            usize::try_from(cpu)
+                .ok()
+                .filter(|&cpu| cpu < nix::sched::CpuSet::count())
+                .ok_or_else(|| place.wrong(cpus.span().start, "control.swap_cpus", &format!("there is no CPU {cpu}")))
         })
         .collect()
 }

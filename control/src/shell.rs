@@ -8,6 +8,7 @@ mod actions;
 pub mod child;
 pub mod clients;
 pub mod clock;
+mod deadlines;
 pub mod event_loop;
 pub mod holdings;
 mod inbox;

@@ -130,8 +130,7 @@ impl Channel {
 
     /// Takes the descriptor that the supervisor left open under this number. Works once per process.
     pub fn from_inherited(number: RawFd) -> Result<Self, ChannelError> {
-        let fd = socket::adopt(number)
-            .map_err(|e| ChannelError::NotAChannel { fd: number, reason: e.to_string() })?;
+        let fd = socket::adopt(number).map_err(|e| ChannelError::NotAChannel { fd: number, reason: e.to_string() })?;
         Self::from_fd(fd)
     }
 

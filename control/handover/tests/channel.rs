@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use handover::channel::{Channel, ChannelError, Collector, FDS_PER_PACKET_MAX, Received};
 use handover::messages::{DescriptorEntry, Descriptors, Message, Reason, Stop, segment_kind};
-use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, socketpair,
-};
+use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, socketpair};
 
 const SOON: Option<Duration> = Some(Duration::from_secs(2));
 

@@ -32,10 +32,7 @@ struct Judge {
 
 impl Judge {
     fn watch(&mut self, before: State, event: Event, actions: &[Action], after: State) {
-        if matches!(
-            event,
-            Event::Activated(Truth::Won) | Event::Deadline(Truth::Won) | Event::NewDied(Truth::Won)
-        ) {
+        if matches!(event, Event::Activated(Truth::Won) | Event::Deadline(Truth::Won) | Event::NewDied(Truth::Won)) {
             self.won_seen = true;
         }
         for action in actions {
@@ -51,7 +48,11 @@ impl Judge {
                 }
                 Action::Finish(verdict) => {
                     assert!(self.swap_open, "{before} × {event}: an end without a swap");
-                    assert!(*verdict != Verdict::Committed || self.won_seen || matches!(before, State::Switching(Old::Dead)));
+                    assert!(
+                        *verdict != Verdict::Committed
+                            || self.won_seen
+                            || matches!(before, State::Switching(Old::Dead))
+                    );
                     self.swap_open = false;
                     self.verdicts.push(*verdict);
                 }

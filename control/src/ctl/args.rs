@@ -10,7 +10,13 @@ use clap::{Parser, Subcommand};
 #[command(name = "controlctl", version, after_help = AFTER_HELP)]
 pub struct Args {
     /// Control socket of controld.
-    #[arg(long, global = true, value_name = "PATH", env = "HITLESS_SOCKET", default_value = "/run/hitless/control.sock")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "HITLESS_SOCKET",
+        default_value = "/run/hitless/control.sock"
+    )]
     pub socket: PathBuf,
     /// Print JSON.
     #[arg(long, global = true)]

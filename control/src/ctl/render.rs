@@ -68,13 +68,7 @@ pub(super) fn status(value: &Value) -> String {
 pub(super) fn flows(value: &Value) -> String {
     let rows = value["flows"].as_array().map(Vec::as_slice).unwrap_or_default();
     // The columns are whatever the table's descriptor names.
-    let mut names: Vec<&String> = Vec::new();
-    for name in rows.iter().filter_map(Value::as_object).flat_map(|row| row.keys()) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    let header: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+    let header: Vec<&str> = value["columns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut table = table(&header);
     for row in rows {
         table.add_row(header.iter().map(|name| plain(&row[name])));
@@ -130,7 +124,10 @@ pub(super) fn report(value: &Value) -> String {
         line("dropped", format!("{} rows", report.dropped_rows));
     }
     let drops = report.kernel_drops;
-    line("kernel", format!("{} packets dropped at the sockets during the swap", drops.after - drops.before.min(drops.after)));
+    line(
+        "kernel",
+        format!("{} packets dropped at the sockets during the swap", drops.after - drops.before.min(drops.after)),
+    );
     if !report.tables.is_empty() {
         let mut table = table(&["table", "action", "layout", "records", "bytes", "passes", "time"]);
         for work in &report.tables {

@@ -13,9 +13,9 @@ use handover::messages::{Hello, Message, Reason, Serving};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
+use super::clock;
 use super::holdings::Holdings;
 use super::raw::{self, ControlSlot};
-use super::clock;
 use crate::config::Config;
 use crate::verify::Binary;
 

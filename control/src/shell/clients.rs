@@ -95,8 +95,7 @@ impl Clients {
                 tracing::warn!(%reason, "client turned away");
                 continue;
             }
-            let client =
-                Client { stream, input: Vec::new(), output: Vec::new(), asked: false, answered: false };
+            let client = Client { stream, input: Vec::new(), output: Vec::new(), asked: false, answered: false };
             self.clients.insert(self.next, client);
             self.next += 1;
         }

@@ -89,9 +89,10 @@ impl Holdings {
     /// `no-manifest`, or what is wrong with it.
     pub fn manifest(&self) -> Result<&Manifest, Fault> {
         if self.manifest.get().is_none() {
-            let (_, fd) = self.segments(segment_kind::MANIFEST).next().ok_or_else(|| {
-                Fault::peer("no-manifest", "the dataplane has not handed over its manifest", "")
-            })?;
+            let (_, fd) = self
+                .segments(segment_kind::MANIFEST)
+                .next()
+                .ok_or_else(|| Fault::peer("no-manifest", "the dataplane has not handed over its manifest", ""))?;
             let manifest = Manifest::attach(Self::attach(fd)?).map_err(|e| fault(&e))?;
             let _ = self.manifest.set(manifest);
         }
@@ -179,6 +180,15 @@ impl Holdings {
             });
         }
         Ok(rows)
+    }
+
+    /// Names of the fields of a flow, in the order of its layout.
+    ///
+    /// # Errors
+    /// See [`Holdings::tables`].
+    pub fn flow_columns(&self) -> Result<Vec<String>, Fault> {
+        let view = self.table(table::FLOWS)?.next();
+        Ok(view.into_iter().flat_map(|v| v.descriptor().fields()).map(|field| field.name().to_string()).collect())
     }
 
     /// Counters, summed over the workers.

@@ -115,11 +115,7 @@ impl Supervisor {
         }
         swap.words = Some(Fault::operator(
             "over-budget",
-            format!(
-                "the expected blackout of {} µs is over the budget of {} µs",
-                estimate_ns / 1000,
-                budget_ns / 1000
-            ),
+            format!("the expected blackout of {} µs is over the budget of {} µs", estimate_ns / 1000, budget_ns / 1000),
             "raise [control] blackout_budget, or use --force-budget",
         ));
         false

@@ -167,7 +167,10 @@ impl Supervisor {
             Message::Refused(refused) => launch.words = Some(refused.error),
             Message::Undone(undone) => launch.words = Some(undone.error),
             Message::Progress(_) | Message::Stopping(_) => {}
-            Message::Fault(notice) => tracing::warn!(error = %notice.error, "dataplane"),
+            Message::Fault(notice) => {
+                tracing::warn!(error = %notice.error, "dataplane");
+                launch.words.get_or_insert(notice.error);
+            }
             other => tracing::warn!(message = other.type_name(), "message out of place"),
         }
     }

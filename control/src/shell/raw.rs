@@ -39,13 +39,7 @@ pub fn socket_drops(socket: BorrowedFd<'_>) -> io::Result<u64> {
     let mut len = mem::size_of_val(&words) as libc::socklen_t;
     // SAFETY: `words` has room for `len` bytes, and the kernel writes at most that.
     let result = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_MEMINFO,
-            words.as_mut_ptr().cast(),
-            &mut len,
-        )
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, words.as_mut_ptr().cast(), &mut len)
     };
     checked(result.into())?;
     Ok(words[MEMINFO_DROPS].into())
@@ -75,9 +69,8 @@ impl ControlSlot {
             libc::syscall(libc::SYS_close_range, CONTROL_FD as u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
         })?;
         // SAFETY: the path is a C string constant.
-        let null = checked(
-            unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) }.into(),
-        )? as RawFd;
+        let null =
+            checked(unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) }.into())? as RawFd;
         // SAFETY: `null` is open; F_DUPFD_CLOEXEC makes a copy above the slot.
         let idle = checked(unsafe { libc::fcntl(null, libc::F_DUPFD_CLOEXEC, CONTROL_FD + 1) }.into())? as RawFd;
         if null != CONTROL_FD {

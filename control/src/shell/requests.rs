@@ -84,10 +84,8 @@ impl Supervisor {
                 "warnings": child.serving.warnings,
             })
         });
-        let swap = self
-            .swap
-            .as_ref()
-            .map(|swap| json!({"id": swap.id, "phase": swap.phase(), "binary": swap.request.binary}));
+        let swap =
+            self.swap.as_ref().map(|swap| json!({"id": swap.id, "phase": swap.phase(), "binary": swap.request.binary}));
         let Counts { committed, undone, refused } = self.counts;
         json!({
             "service": self.config.service,
@@ -115,7 +113,8 @@ impl Supervisor {
         let rows = holdings.flows(limit).map_err(|fault| (fault, exit::FAILED))?;
         let (live, max) = holdings.flow_counts().map_err(|fault| (fault, exit::FAILED))?;
         let rows: Vec<Value> = rows.iter().map(|row: &Row| row_json(row)).collect();
-        Ok(json!({"flows_live": live, "flows_max": max, "flows": rows}))
+        let columns = holdings.flow_columns().map_err(|fault| (fault, exit::FAILED))?;
+        Ok(json!({"flows_live": live, "flows_max": max, "columns": columns, "flows": rows}))
     }
 
     fn counters(&self) -> Result<Value, (Fault, u8)> {
@@ -143,7 +142,6 @@ impl Supervisor {
             layout_changed: tables.iter().any(|table| table.step != TableStep::Shared),
             tables,
         };
-        serde_json::to_value(view)
-            .map_err(|error| (Fault::bug("plan-not-json", error.to_string(), ""), exit::FAILED))
+        serde_json::to_value(view).map_err(|error| (Fault::bug("plan-not-json", error.to_string(), ""), exit::FAILED))
     }
 }

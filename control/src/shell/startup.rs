@@ -149,7 +149,8 @@ fn lock_state_dir(dir: &Path) -> io::Result<Flock<File>> {
 
 /// A service has a descriptor per socket and segment, and this process holds them all.
 fn raise_descriptor_limit() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit of open descriptors cannot be raised");
     }

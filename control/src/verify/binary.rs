@@ -1,7 +1,7 @@
 //! A binary: which file it is, what it is, and whether it still is what was examined.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
@@ -89,7 +89,27 @@ pub struct Binary {
     /// The layouts that it serves.
     pub layouts: Arc<[Descriptor]>,
     file: Arc<File>,
-    identity: (u64, u64),
+    identity: Identity,
+}
+
+/// Which file, and in which state: any write to it changes its ctime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    len: u64,
+    changed: (i64, i64),
+}
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            len: metadata.len(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
 }
 
 impl Binary {
@@ -114,14 +134,14 @@ impl Binary {
         let mut bytes = Vec::with_capacity(metadata.len() as usize);
         file.read_to_end(&mut bytes).map_err(unreadable)?;
         let own = own_header().map_err(unreadable)?;
-        let layouts = elf::layouts(&bytes, &own)
-            .map_err(|source| BinaryError::Elf { path: path.to_owned(), source })?;
+        let layouts =
+            elf::layouts(&bytes, &own).map_err(|source| BinaryError::Elf { path: path.to_owned(), source })?;
         Ok(Self {
             path: path.to_owned(),
             sha256: hex(&Sha256::digest(&bytes)),
             layouts: layouts.into(),
             file: Arc::new(file),
-            identity: (metadata.dev(), metadata.ino()),
+            identity: Identity::of(&metadata),
         })
     }
 
@@ -136,7 +156,10 @@ impl Binary {
     /// # Errors
     /// [`BinaryError::Changed`] if the contents are not what they were.
     pub fn executable(&self) -> Result<PathBuf, BinaryError> {
-        let there = std::fs::metadata(&self.path).is_ok_and(|m| (m.dev(), m.ino()) == self.identity);
+        if std::fs::metadata(&self.path).is_ok_and(|there| Identity::of(&there) == self.identity) {
+            return Ok(self.path.clone());
+        }
+        // Moved, linked or replaced: what was kept open is still right if its contents are.
         let unreadable = |source| BinaryError::Unreadable { path: self.path.clone(), source };
         let mut hasher = Sha256::new();
         let mut file = &*self.file;
@@ -145,12 +168,13 @@ impl Binary {
         if hex(&hasher.finalize()) != self.sha256 {
             return Err(BinaryError::Changed(self.path.clone()));
         }
-        Ok(if there { self.path.clone() } else { format!("/proc/self/fd/{}", self.file.as_raw_fd()).into() })
+        Ok(format!("/proc/self/fd/{}", self.file.as_raw_fd()).into())
     }
 
     /// Whether the process runs the examined file.
     pub fn is_run_by(&self, pid: u32) -> bool {
-        std::fs::metadata(format!("/proc/{pid}/exe")).is_ok_and(|m| (m.dev(), m.ino()) == self.identity)
+        std::fs::metadata(format!("/proc/{pid}/exe"))
+            .is_ok_and(|m| (m.dev(), m.ino()) == (self.identity.device, self.identity.inode))
     }
 }
 
@@ -199,6 +223,29 @@ mod tests {
         let fault = Binary::examine(Path::new("/proc/self/exe")).expect_err("no note").fault();
         assert_eq!(fault.code, "binary-no-note");
         assert!(fault.message.starts_with("/proc/self/exe has no"), "{}", fault.message);
+    }
+
+    #[test]
+    fn a_replaced_file_is_run_from_what_was_kept_open_and_a_rewritten_one_not_at_all() {
+        let dir = tempfile::tempdir().expect("directory");
+        let path = dir.path().join("dataplane");
+        std::fs::write(&path, "old").expect("write");
+        let file = File::open(&path).expect("open");
+        let metadata = file.metadata().expect("metadata");
+        let binary = Binary {
+            path: path.clone(),
+            sha256: hex(&Sha256::digest("old")),
+            layouts: Arc::default(),
+            file: Arc::new(file),
+            identity: Identity::of(&metadata),
+        };
+        assert_eq!(binary.executable().expect("unchanged"), path);
+        std::fs::rename(&path, dir.path().join("kept")).expect("rename");
+        std::fs::write(&path, "new").expect("write");
+        let kept = binary.executable().expect("the old contents are still there");
+        assert!(kept.starts_with("/proc/self/fd") && std::fs::read(kept).expect("read") == b"old");
+        std::fs::write(dir.path().join("kept"), "bad").expect("write");
+        assert!(matches!(binary.executable(), Err(BinaryError::Changed(_))));
     }
 
     #[test]

@@ -68,7 +68,9 @@ pub(super) fn stand_down<R: FlowRecord>(
             _ => {}
         }
         let now = now_ns();
-        if number == 0 && (now >= deadline_ns || orders.stopped()) {
+        // A successor that gives up takes its request back.
+        let given_up = words.request() != Some(request);
+        if number == 0 && (given_up || now >= deadline_ns || orders.stopped()) {
             if let Some(outcome) = withdraw(manifest, standing, request) {
                 return Ok(outcome);
             }

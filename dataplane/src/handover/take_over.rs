@@ -43,7 +43,19 @@ impl Switch {
     ///
     /// # Errors
     /// Why the region was not won; the old process serves on, or will when its patience ends.
-    pub fn make(mut self, manifest: &Manifest) -> Result<Won, Fault> {
+    pub fn make(self, manifest: &Manifest) -> Result<Won, Fault> {
+        let made = self.attempt(manifest);
+        if made.is_err() {
+            // The old process need not wait for its deadline.
+            let words = manifest.handover();
+            words.forget();
+            words.owner_bell.fetch_add(1, Ordering::Release);
+            futex::wake_all(&words.owner_bell);
+        }
+        made
+    }
+
+    fn attempt(mut self, manifest: &Manifest) -> Result<Won, Fault> {
         let mut report = SwitchReport { requested_ns: now_ns(), ..SwitchReport::default() };
         if !self.predecessor_dead {
             self.ask(manifest)?;
@@ -93,14 +105,12 @@ impl Switch {
                 }
                 OwnerState::Held { party, generation } if party == self.from && generation == self.generation => {}
                 other => {
-                    words.forget();
                     let message = format!("the region changed while its owner was asked for it: {other:?}");
                     return Err(Fault::peer("owner-changed", message, "try the swap again"));
                 }
             }
             let now = now_ns();
             if now >= deadline {
-                words.forget();
                 let waited = Duration::from_nanos(now - start);
                 let message = format!("the old process (party {}) did not stop within {waited:?}", self.from);
                 return Err(Fault::peer("quiesce-timeout", message, "see whether it is overloaded or hung"));

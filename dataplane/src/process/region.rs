@@ -197,7 +197,7 @@ fn shape(config: &Config) -> IoShape {
         // Every buffer may be in the queue at once, beside the turn's own completions.
         completions: (buffers * 2).max(SUBMISSIONS * 2),
         buffers,
-        buffer_len: (RX_HEAD_BYTES + config.limits.datagram_bytes_max).next_multiple_of(64) as u32,
+        buffer_len: (RX_HEAD_BYTES + config.limits.datagram_bytes_max) as u32,
     }
 }
 

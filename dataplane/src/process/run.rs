@@ -10,6 +10,7 @@ use crate::core::topology::Topology;
 use crate::handover::background;
 use crate::handover::orders::{Event, Inbox, Orders, Outbox};
 use crate::handover::seat::{Seat, Start};
+use crate::io::descriptors;
 use crate::io::sched;
 use crate::io::socket_set::SocketSet;
 use crate::io::sockets::{self, Options};
@@ -150,6 +151,9 @@ impl<R: FlowRecord> Process<R> {
                 Region::<R>::cold(&config, topology.clone(), sockets).map_err(|fault| (FAILED, fault))?
             }
             Mode::Takeover => {
+                descriptors::make_room(topology.sockets()).map_err(|error| {
+                    (REFUSED, Fault::kernel("too-many-sockets", error.to_string(), "raise RLIMIT_NOFILE"))
+                })?;
                 let mut inherited = successor::receive(control).map_err(|fault| (REFUSED, fault))?;
                 let handed = std::mem::take(&mut inherited.sockets);
                 let sockets = SocketSet::inherited(handed, &topology).map_err(|missing| {

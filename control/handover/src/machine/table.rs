@@ -96,12 +96,8 @@ fn background(state: State, event: Event) -> (State, Vec<Action>) {
 /// What means the same in every state in which the new process runs and has not been told to proceed.
 fn before_proceed(state: State, event: Event) -> (State, Vec<Action>) {
     match event {
-        Event::NewRefused => {
-            (State::Undoing(Old::Alive, Refused), vec![Blame(Cause::NewRefused), Arm(Limit::Grace)])
-        }
-        Event::NewDied(NotWon) => {
-            (State::Idle, vec![Disarm, Blame(Cause::NewDied), AbortOld, Finish(Undone)])
-        }
+        Event::NewRefused => (State::Undoing(Old::Alive, Refused), vec![Blame(Cause::NewRefused), Arm(Limit::Grace)]),
+        Event::NewDied(NotWon) => (State::Idle, vec![Disarm, Blame(Cause::NewDied), AbortOld, Finish(Undone)]),
         Event::NewDied(Won) => holder_died(Old::Alive, Undone, true),
         Event::OldDied(NotWon) => kill(Old::Dead, Undone, Cause::OldDied),
         // It took the word without being told to. It serves: the word is the truth.
@@ -157,10 +153,9 @@ fn committing(event: Event) -> (State, Vec<Action>) {
     match event {
         Event::OldDied(_) => (State::Idle, vec![Disarm, Finish(Committed)]),
         Event::Deadline(_) => (State::Committing, vec![KillOld]),
-        Event::NewDied(_) => (
-            State::Recovering(Some(Committed)),
-            vec![Disarm, Blame(Cause::NewDied), KillOld, Recover(Which::New)],
-        ),
+        Event::NewDied(_) => {
+            (State::Recovering(Some(Committed)), vec![Disarm, Blame(Cause::NewDied), KillOld, Recover(Which::New)])
+        }
         Event::Parked | Event::Stop => (State::Committing, vec![]),
         _ => ignore(State::Committing),
     }
@@ -196,9 +191,7 @@ fn killing(old: Old, verdict: Verdict, event: Event) -> (State, Vec<Action>) {
 fn recovering(verdict: Option<Verdict>, event: Event) -> (State, Vec<Action>) {
     match event {
         Event::Recovered => (State::Idle, verdict.map(Finish).into_iter().collect()),
-        Event::RecoverFailed => {
-            (State::Down, verdict.map(Finish).into_iter().chain([Arm(Limit::Retry)]).collect())
-        }
+        Event::RecoverFailed => (State::Down, verdict.map(Finish).into_iter().chain([Arm(Limit::Retry)]).collect()),
         // The operator's answer must not wait for an attempt that nobody needs any more.
         Event::Stop => (State::Recovering(None), verdict.map(Finish).into_iter().chain([StopServing]).collect()),
         _ => ignore(State::Recovering(verdict)),

@@ -71,10 +71,8 @@ struct Envelope {
 
 /// The bytes of one packet.
 pub fn encode(message: &Message) -> Result<Vec<u8>, WireError> {
-    let bytes = serde_json::to_vec(&Sealed { v: ENVELOPE_VERSION, message }).map_err(|e| WireError::Malformed {
-        type_name: message.type_name().to_owned(),
-        reason: e.to_string(),
-    })?;
+    let bytes = serde_json::to_vec(&Sealed { v: ENVELOPE_VERSION, message })
+        .map_err(|e| WireError::Malformed { type_name: message.type_name().to_owned(), reason: e.to_string() })?;
     if bytes.len() > PACKET_BYTES_MAX {
         return Err(WireError::TooLong { type_name: message.type_name().to_owned(), bytes: bytes.len() });
     }

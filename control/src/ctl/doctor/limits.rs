@@ -50,10 +50,8 @@ pub(super) fn descriptors() -> Finding {
 }
 
 pub(super) fn receive_buffer(wanted: u64) -> Finding {
-    let max: u64 = fs::read_to_string("/proc/sys/net/core/rmem_max")
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(0);
+    let max: u64 =
+        fs::read_to_string("/proc/sys/net/core/rmem_max").ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
     let forced = usize::try_from(wanted).ok().filter(|&bytes| i32::try_from(bytes).is_ok()).is_some_and(|bytes| {
         UdpSocket::bind("127.0.0.1:0").is_ok_and(|s| setsockopt(&s, sockopt::RcvBufForce, &bytes).is_ok())
     });

@@ -72,7 +72,9 @@ pub(super) fn operations() -> Finding {
 fn remedy(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::ENOMEM) => "raise RLIMIT_MEMLOCK (ulimit -l), or give CAP_IPC_LOCK",
-        Some(libc::EPERM) => "sysctl kernel.io_uring_disabled=0; in a container, permit io_uring in its seccomp profile",
+        Some(libc::EPERM) => {
+            "sysctl kernel.io_uring_disabled=0; in a container, permit io_uring in its seccomp profile"
+        }
         Some(libc::ENOSYS) => "the kernel is built without io_uring, or a seccomp profile hides it",
         _ => "use Linux 6.12 or newer",
     }

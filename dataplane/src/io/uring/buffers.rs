@@ -88,6 +88,6 @@ impl BufferRing {
     }
 
     fn offset(&self, buffer: u16) -> usize {
-        self.shape.buffers_off() + usize::from(buffer) * self.shape.buffer_len as usize
+        self.shape.buffers_off() + usize::from(buffer) * self.shape.buffer_stride()
     }
 }

@@ -16,7 +16,8 @@ pub struct IoShape {
     pub submissions: u32,
     pub completions: u32,
     pub buffers: u32,
-    /// Bytes per buffer: receive header, name, control data and payload.
+    /// Bytes of a buffer that may be filled: receive header, name, control data and payload. Exact, because what does
+    /// not fit is what is too long.
     pub buffer_len: u32,
 }
 
@@ -53,9 +54,14 @@ impl IoShape {
         self.buffer_ring_off() + page_up(self.buffers as usize * 16)
     }
 
+    /// From one buffer to the next: buffers start on a cache line.
+    pub const fn buffer_stride(&self) -> usize {
+        (self.buffer_len as usize).next_multiple_of(64)
+    }
+
     /// Bytes of the whole body.
     pub const fn body_len(&self) -> usize {
-        self.buffers_off() + page_up(self.buffers as usize * self.buffer_len as usize)
+        self.buffers_off() + page_up(self.buffers as usize * self.buffer_stride())
     }
 }
 
