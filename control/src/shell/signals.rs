@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
+use nix::sys::signal::{SigSet, Signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
@@ -20,6 +21,12 @@ impl Signals {
     /// # Errors
     /// What the kernel said.
     pub fn catch() -> io::Result<Self> {
+        // Whoever started this process may have blocked them.
+        let mut caught = SigSet::empty();
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+            caught.add(signal);
+        }
+        caught.thread_unblock()?;
         let pair = |signals: &[i32]| -> io::Result<UnixStream> {
             let (read, write) = UnixStream::pair()?;
             read.set_nonblocking(true)?;

@@ -78,8 +78,8 @@ pub enum Event {
     Armed,
     /// It serves, from a cold start. The scheduling class it got.
     Serving { fifo: bool },
-    /// It serves, after a switch; the leader's report.
-    TookOver { report: Box<SwitchReport>, fifo: bool },
+    /// It serves, after a switch; the leader's report, and the tables that are no longer needed.
+    TookOver { report: Box<SwitchReport>, fifo: bool, spent: Vec<Copier> },
     /// The switch did not come to pass; the predecessor serves on.
     Undone { fault: Fault },
     /// It has stopped for a successor, which holds this generation.

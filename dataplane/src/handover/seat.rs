@@ -75,13 +75,13 @@ impl<R: FlowRecord> Seat<R> {
                 let Ok(switch) = switch.recv() else { return Ok(()) };
                 let fifo = schedule(scheduling)?;
                 match switch.make(&manifest) {
-                    Ok(Won { generation, mut report }) => {
+                    Ok(Won { generation, mut report, spent }) => {
                         report.entered_ns = worker.enter().map_err(ring_fault)?;
                         report.blackout_ns = match report.last_return_ns {
                             0 => 0,
                             from => report.entered_ns.saturating_sub(from),
                         };
-                        (generation, Some((report, fifo)))
+                        (generation, Some((report, fifo, spent)))
                     }
                     Err(fault) => {
                         outbox.tell(Event::Undone { fault });
@@ -90,10 +90,10 @@ impl<R: FlowRecord> Seat<R> {
                 }
             }
         };
-        if let Some((mut report, fifo)) = took_over {
+        if let Some((mut report, fifo, spent)) = took_over {
             worker.turn().map_err(ring_fault)?;
             report.first_packet_ns = worker.first_packet_ns();
-            outbox.tell(Event::TookOver { report: Box::new(report), fifo });
+            outbox.tell(Event::TookOver { report: Box::new(report), fifo, spent });
         }
         loop {
             worker.turn().map_err(ring_fault)?;

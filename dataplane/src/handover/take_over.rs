@@ -36,6 +36,9 @@ pub struct Switch {
 pub struct Won {
     pub generation: u64,
     pub report: SwitchReport,
+    /// The old process's tables, no longer needed. Unmapping them takes as long as the rest of the switch: for later,
+    /// and for another thread.
+    pub spent: Vec<Copier>,
 }
 
 impl Switch {
@@ -82,7 +85,7 @@ impl Switch {
         report.foreground_records = foreground;
         self.stamps(manifest, &mut report);
         report.tables = self.tables;
-        Ok(Won { generation, report })
+        Ok(Won { generation, report, spent: self.copiers })
     }
 
     /// Asks the old process to stop, and waits for its offer.

@@ -23,6 +23,7 @@ use handover::messages::{
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signalfd::SignalFd;
 use shm_state::owner::Party;
+use shm_state::translate::Copier;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -100,6 +101,8 @@ struct Process<R> {
     /// The swap in which this process is to be replaced.
     leaving: u64,
     parked: bool,
+    /// The predecessor's tables, until the swap is final.
+    spent: Vec<Copier>,
     warnings: Vec<String>,
     running: usize,
 }
@@ -178,6 +181,7 @@ impl<R: FlowRecord> Process<R> {
             successor: None,
             leaving: 0,
             parked: false,
+            spent: Vec::new(),
             warnings,
             running: 0,
         };
@@ -300,7 +304,8 @@ impl<R: FlowRecord> Process<R> {
                 self.control.hand(Reason::Serving, &self.region.descriptors());
                 self.serving(generation, fifo);
             }
-            Event::TookOver { report, fifo } => {
+            Event::TookOver { report, fifo, spent } => {
+                self.spent = spent;
                 let swap = self.successor.take().map_or(0, |successor| successor.swap);
                 tracing::info!(swap, blackout_us = report.blackout_ns / 1000, "took over");
                 self.control.say(Message::Activated(Activated { swap, report: *report }));
@@ -381,7 +386,10 @@ impl<R: FlowRecord> Process<R> {
                     return Some(UNDONE);
                 }
             }
-            Message::Committed(committed) => tracing::debug!(committed.swap, "the swap is final"),
+            Message::Committed(committed) => {
+                tracing::debug!(committed.swap, "the swap is final");
+                self.spent.clear();
+            }
             Message::Commit(_) if self.parked => {
                 // What is left is taking down, which must not disturb the successor.
                 let _ = sched::idle();

@@ -1,0 +1,314 @@
+//! The clients: one thread that sends what the schedule says and judges what comes back.
+//!
+//! Open loop: the schedule is absolute. What is late is sent late, with its own due time in the token, and the
+//! lateness is recorded; nothing is ever left out because replies are slow. Arrival times are the kernel's, so
+//! the thread's own wake-ups do not show in the figures of the system under test.
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::sync::Arc;
+
+use super::buckets::Buckets;
+use super::latency::{Felt, Nanos};
+use super::live::{Glance, Live, PERIODS};
+use super::schedule::{Mix, Schedule, Slot};
+use super::{client_address, service_of};
+use crate::check::client::{ClientOracle, Outcome};
+use crate::error::{Doing, Result};
+use crate::sys::clock::{MILLI, StampClock, now, sleep_until};
+use crate::sys::mmsg::{RxBatch, TxBatch};
+use crate::sys::socket::{Wants, address, udp};
+use crate::sys::{place, raw};
+use crate::token::{Key, PAYLOAD_MAX, Token};
+
+const BATCH: usize = 64;
+/// Slots sent before the sockets are looked at again, when the generator has fallen behind.
+const SLOTS_PER_TURN: usize = 1024;
+/// Longest sleep between two turns.
+const NAP_NS: u64 = 2 * MILLI;
+/// How long to go on listening after the last reply arrived, for what should not come.
+const SETTLE_NS: u64 = 150 * MILLI;
+
+#[derive(Debug, Clone)]
+pub struct GeneratorPlan {
+    pub mix: Mix,
+    pub services: Vec<SocketAddrV4>,
+    pub payload: usize,
+    /// Client sockets; each has a port of its own and carries its share of the flows.
+    pub sockets: usize,
+    pub key: Key,
+    /// Origin of the time series, as the backends'.
+    pub origin_ns: u64,
+    /// When the first request is due.
+    pub start_ns: u64,
+    /// After this long without packets the system under test may forget a flow.
+    pub idle_timeout_ns: u64,
+    /// After the last request, how long without any reply until what is missing is lost.
+    pub patience_ns: u64,
+    pub cpu: usize,
+    pub realtime: bool,
+}
+
+#[derive(Debug)]
+pub struct GeneratorOutcome {
+    pub oracle: ClientOracle,
+    pub felt: [Felt; PERIODS],
+    /// How late requests were sent.
+    pub lateness: Nanos,
+    pub arrivals: Buckets,
+    pub send_failures: u64,
+    pub socket_drops: u64,
+    pub scheduling: &'static str,
+    pub stopped_at_ns: u64,
+}
+
+struct ClientSocket {
+    socket: UdpSocket,
+    port: u16,
+    tx: TxBatch,
+    arena: Vec<u8>,
+    /// Due times of what is queued.
+    dues: Vec<u64>,
+}
+
+/// The last reply of a flow.
+#[derive(Debug, Clone, Copy)]
+struct LastReply {
+    at_ns: u64,
+    latency_ns: u64,
+}
+
+struct Generator {
+    plan: GeneratorPlan,
+    live: Arc<Live>,
+    sockets: Vec<ClientSocket>,
+    rx: RxBatch,
+    stamps: StampClock,
+    schedule: Schedule,
+    /// Flow number of each short flow.
+    shorts: Vec<usize>,
+    /// When the system under test may have forgotten which short flow.
+    forgettable: VecDeque<(u64, usize)>,
+    last: Vec<Option<LastReply>>,
+    last_arrival_ns: Option<u64>,
+    flows_live: u64,
+    bad: u64,
+    outcome: GeneratorOutcome,
+}
+
+/// Binds the client sockets; what can fail, fails here and not in the thread.
+pub fn bind(plan: &GeneratorPlan) -> Result<Vec<UdpSocket>> {
+    let wants = Wants { destination: true, stamps: true };
+    (0..plan.sockets)
+        .map(|_| udp(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), wants).doing(|| "binding a client socket".to_owned()))
+        .collect()
+}
+
+/// Runs until [`Live::stop`] and until everything in flight has arrived, or patience ends.
+pub fn run(plan: GeneratorPlan, sockets: Vec<UdpSocket>, live: Arc<Live>) -> Result<GeneratorOutcome> {
+    let scheduling = place::settle(plan.cpu, plan.realtime);
+    Generator::new(plan, sockets, live, scheduling)?.run()
+}
+
+impl Generator {
+    fn new(plan: GeneratorPlan, sockets: Vec<UdpSocket>, live: Arc<Live>, scheduling: &'static str) -> Result<Self> {
+        let sockets = sockets.into_iter().map(|socket| {
+            Ok(ClientSocket {
+                port: address(&socket).doing(|| "a client socket's address".to_owned())?.port(),
+                socket,
+                tx: TxBatch::new(BATCH),
+                arena: vec![0; BATCH * plan.payload],
+                dues: Vec::with_capacity(BATCH),
+            })
+        });
+        let outcome = GeneratorOutcome {
+            oracle: ClientOracle::new(plan.key),
+            felt: Default::default(),
+            lateness: Nanos::default(),
+            arrivals: Buckets::new(plan.origin_ns),
+            send_failures: 0,
+            socket_drops: 0,
+            scheduling,
+            stopped_at_ns: 0,
+        };
+        let mut generator = Self {
+            live,
+            sockets: sockets.collect::<Result<_>>()?,
+            rx: RxBatch::new(BATCH, PAYLOAD_MAX + 1),
+            stamps: StampClock::new(),
+            schedule: Schedule::new(plan.mix, plan.start_ns),
+            shorts: Vec::new(),
+            forgettable: VecDeque::new(),
+            last: Vec::new(),
+            last_arrival_ns: None,
+            flows_live: 0,
+            bad: 0,
+            outcome,
+            plan,
+        };
+        for _ in 0..generator.plan.mix.steady {
+            generator.open();
+        }
+        Ok(generator)
+    }
+
+    fn run(mut self) -> Result<GeneratorOutcome> {
+        let mut progress = (0, now());
+        loop {
+            let now = now();
+            self.stamps.refresh(now);
+            self.receive(now)?;
+            if self.live.stopped() {
+                self.outcome.stopped_at_ns = match self.outcome.stopped_at_ns {
+                    0 => now,
+                    earlier => earlier,
+                };
+                let counts = *self.outcome.oracle.counts();
+                if counts.received != progress.0 {
+                    progress = (counts.received, now);
+                }
+                let wait = if counts.lost() == 0 { SETTLE_NS } else { self.plan.patience_ns };
+                if now >= progress.1 + wait {
+                    break;
+                }
+                sleep_until(now + MILLI);
+            } else {
+                self.send(now);
+                progress.1 = now;
+                sleep_until(self.schedule.next_due().min(now + NAP_NS));
+            }
+        }
+        for client in &self.sockets {
+            self.outcome.socket_drops += raw::drops(std::os::fd::AsFd::as_fd(&client.socket))
+                .doing(|| "a client socket's drop count".to_owned())?;
+        }
+        Ok(self.outcome)
+    }
+
+    /// A new flow, with the next client address.
+    fn open(&mut self) -> usize {
+        let number = self.outcome.oracle.flows().len();
+        let port = self.sockets[number % self.sockets.len()].port;
+        let client = SocketAddrV4::new(client_address(number), port);
+        self.last.push(None);
+        self.outcome.oracle.open(client, service_of(number, &self.plan.services))
+    }
+
+    fn send(&mut self, now: u64) {
+        for _ in 0..SLOTS_PER_TURN {
+            let Some((due, slot)) = self.schedule.take(now) else {
+                break;
+            };
+            let flow = match slot {
+                Slot::Steady(flow) => flow,
+                Slot::Open(_) => {
+                    let flow = self.open();
+                    self.shorts.push(flow);
+                    self.forgettable.push_back((due + self.plan.idle_timeout_ns, flow));
+                    flow
+                }
+                Slot::Short(short) => self.shorts[short],
+            };
+            self.queue(flow, due);
+        }
+        for socket in 0..self.sockets.len() {
+            self.flush(socket);
+        }
+        while self.forgettable.front().is_some_and(|&(at, _)| at <= now) {
+            let (_, flow) = self.forgettable.pop_front().expect("looked at above");
+            self.flows_live -= u64::from(self.last[flow].is_some());
+        }
+        let counts = self.outcome.oracle.counts();
+        self.live.raise_in_flight(counts.lost());
+        self.live.publish(Glance {
+            sent: counts.sent,
+            received: counts.received,
+            bad: self.bad,
+            flows_live: self.flows_live,
+        });
+    }
+
+    fn queue(&mut self, flow: usize, due: u64) {
+        let index = flow % self.sockets.len();
+        if self.sockets[index].tx.is_full() {
+            self.flush(index);
+        }
+        let client = &mut self.sockets[index];
+        let at = client.tx.len() * self.plan.payload;
+        let range = at..at + self.plan.payload;
+        let state = self.outcome.oracle.request(flow, due, &mut client.arena[range.clone()]);
+        client.tx.push(range, state.service, Some(*state.client.ip()));
+        client.dues.push(due);
+    }
+
+    fn flush(&mut self, index: usize) {
+        let client = &mut self.sockets[index];
+        if client.tx.is_empty() {
+            return;
+        }
+        let at = now();
+        for due in client.dues.drain(..) {
+            self.outcome.lateness.add(at.saturating_sub(due));
+        }
+        let (sent, failed) = client.tx.flush(&client.socket, &client.arena);
+        self.outcome.oracle.sent(sent);
+        self.outcome.send_failures += failed as u64;
+    }
+
+    fn receive(&mut self, now: u64) -> Result<()> {
+        for index in 0..self.sockets.len() {
+            loop {
+                let n =
+                    self.rx.receive(&self.sockets[index].socket).doing(|| "receiving at a client socket".to_owned())?;
+                for i in 0..n {
+                    self.judge(index, i, now);
+                }
+                if n < self.rx.slots() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, index: usize, i: usize, now: u64) {
+        let datagram = self.rx.datagram(i);
+        let at = datagram.stamp.map_or(now, |stamp| self.stamps.monotonic(stamp));
+        let to = SocketAddrV4::new(datagram.to.unwrap_or(Ipv4Addr::UNSPECIFIED), self.sockets[index].port);
+        let payload = self.rx.payload(&datagram);
+        let (outcome, token) = self.outcome.oracle.reply(to, datagram.from, at, payload);
+        match (outcome, token) {
+            (Outcome::Good | Outcome::Late, Some(token)) => self.feel(&token, at),
+            _ => self.bad += 1,
+        }
+        if outcome != Outcome::Foreign {
+            self.outcome.arrivals.add(at);
+        }
+    }
+
+    /// Records times of a reply that arrived at `at`.
+    fn feel(&mut self, token: &Token, at: u64) {
+        let felt = &mut self.outcome.felt[self.live.period()];
+        let hold = u64::from(token.hold_ns);
+        let latency = at.saturating_sub(token.due_ns).saturating_sub(hold);
+        felt.round_trip.add(latency);
+        felt.request.add(token.backend_ns.saturating_sub(token.due_ns));
+        felt.reply.add(at.saturating_sub(token.backend_ns + hold));
+        if self.outcome.stopped_at_ns == 0 {
+            // Sockets are read one after the other: only an arrival beyond all seen so far ends a gap.
+            if let Some(last) = self.last_arrival_ns {
+                felt.gap_ns = felt.gap_ns.max(at.saturating_sub(last));
+            }
+            self.last_arrival_ns = self.last_arrival_ns.max(Some(at));
+        }
+        let last = &mut self.last[token.flow as usize];
+        match last {
+            None => self.flows_live += 1,
+            Some(last) => {
+                felt.flow_gap_ns = felt.flow_gap_ns.max(at.saturating_sub(last.at_ns));
+                felt.flow_stretch_ns = felt.flow_stretch_ns.max(latency.saturating_sub(last.latency_ns));
+            }
+        }
+        *last = Some(LastReply { at_ns: at, latency_ns: latency });
+    }
+}

@@ -1,0 +1,8 @@
+//! The main job: one dataplane replaced by another while it serves.
+
+mod ends;
+mod failures;
+mod flows;
+mod load;
+mod plans;
+mod shapes;
