@@ -87,16 +87,20 @@ impl Picture {
             })
             .draw()
             .map_err(text)?;
+        let few = self.marks.len() <= BARS_MAX;
         let bands = self.marks.iter().map(|mark| {
-            Rectangle::new([(mark.span_s.0, 0.0), (mark.span_s.1, highest)], colour(mark).mix(0.12).filled())
+            let band = [(mark.span_s.0, 0.0), (mark.span_s.1, highest)];
+            Rectangle::new(band, colour(mark).mix(0.12).filled())
         });
         chart.draw_series(bands).map_err(text)?;
+        // Many lines over the whole height would hide the rate that they are to explain.
+        let foot = if few { 0.0 } else { highest * 0.95 };
         for mark in &self.marks {
-            let line = [(mark.at_s, 0.0), (mark.at_s, highest)];
+            let line = [(mark.at_s, foot), (mark.at_s, highest)];
             chart.draw_series(LineSeries::new(line, colour(mark).stroke_width(1))).map_err(text)?;
         }
         chart.draw_series(LineSeries::new(self.rate.iter().copied(), RATE.stroke_width(1))).map_err(text)?;
-        if self.marks.len() <= BARS_MAX {
+        if few {
             let style = |mark: &Mark| label_style(13, colour(mark)).pos(Pos::new(HPos::Left, VPos::Top));
             let labels = self.marks.iter().map(|mark| {
                 EmptyElement::at((mark.at_s, highest)) + Text::new(mark.label.clone(), (4, 4), style(mark))
@@ -149,19 +153,18 @@ impl Picture {
 
     /// How many swaps had at most which blackout, a line for each direction.
     fn distribution<B: DrawingBackend>(&self, area: &Area<B>) -> Result<(), String> {
-        let all: Vec<f64> = self.marks.iter().map(|mark| mark.blackout_us.max(1.0)).collect();
-        let lowest = all.iter().copied().fold(f64::INFINITY, f64::min) * 0.8;
-        let highest = all.iter().copied().fold(1.0, f64::max) * 1.25;
+        let all: Vec<f64> = self.marks.iter().map(|mark| mark.blackout_us).collect();
+        let highest = all.iter().copied().fold(1.0, f64::max) * 1.05;
         let mut chart = ChartBuilder::on(area)
             .caption(format!("Blackout of {} swaps, cumulative", all.len()), ("sans-serif", 18))
             .margin(12)
             .x_label_area_size(46)
             .y_label_area_size(86)
-            .build_cartesian_2d((lowest..highest).log_scale(), 0.0..100.0)
+            .build_cartesian_2d(0.0..highest, 0.0..100.0)
             .map_err(text)?;
         chart
             .configure_mesh()
-            .x_desc("blackout, µs (logarithmic)")
+            .x_desc("blackout, µs")
             .y_desc("% of swaps")
             .axis_desc_style(("sans-serif", 16))
             .label_style(("sans-serif", 14))
@@ -173,7 +176,7 @@ impl Picture {
             .map_err(text)?;
         for (forward, name, colour) in [(true, "v1→v2", TO_V2), (false, "v2→v1", TO_V1)] {
             let mut values: Vec<f64> =
-                self.marks.iter().filter(|m| m.forward == forward).map(|m| m.blackout_us.max(1.0)).collect();
+                self.marks.iter().filter(|m| m.forward == forward).map(|m| m.blackout_us).collect();
             values.sort_by(f64::total_cmp);
             let n = values.len() as f64;
             let steps = values

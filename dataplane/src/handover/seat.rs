@@ -1,5 +1,6 @@
 //! The life of a worker thread: arm, wait for the switch, serve, stand aside, end.
 
+use super::background;
 use super::orders::{Event, Orders, Outbox};
 use super::stand_down::{Standing, StoodDown, stand_down};
 use super::take_over::{Switch, Won};
@@ -91,7 +92,10 @@ impl<R: FlowRecord> Seat<R> {
             }
         };
         if let Some((mut report, fifo, spent)) = took_over {
-            worker.turn().map_err(ring_fault)?;
+            // What waited in the sockets comes first; where nothing did, nobody waits for it.
+            if worker.has_arrivals() {
+                worker.turn().map_err(ring_fault)?;
+            }
             report.first_packet_ns = worker.first_packet_ns();
             outbox.tell(Event::TookOver { report: Box::new(report), fifo, spent });
         }
@@ -117,7 +121,8 @@ impl<R: FlowRecord> Seat<R> {
                     while !orders.stopped() {
                         orders.wait();
                     }
-                    // Taking down rings and mappings must not disturb the successor.
+                    // Taking down rings and mappings must not disturb the successor, nor wait for its processor.
+                    background::keep_off(cpu.as_slice());
                     let _ = sched::idle();
                     return worker.disarm().map_err(ring_fault);
                 }

@@ -149,6 +149,11 @@ impl<R: FlowRecord> Worker<R> {
         Ok(())
     }
 
+    /// Whether something has come that was not forwarded yet.
+    pub fn has_arrivals(&self) -> bool {
+        self.port.ready() > 0
+    }
+
     /// Serves and sends what was received, and takes nothing more from any socket. Returns when that was done.
     ///
     /// # Errors

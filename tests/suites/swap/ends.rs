@@ -23,7 +23,8 @@ fn world() -> (World, Vec<Backend>) {
 fn assert_all_gone(world: &World, pids: &[u32]) {
     pids.iter().copied().for_each(assert_gone);
     assert!(!world.config.control.socket.exists(), "the control socket is removed");
-    UdpSocket::bind(world.config.front()).expect("the listener's port is free");
+    // The kernel takes rings down behind the process's back, and their sockets with them.
+    tests::wait::until_true("the listener's port is free", || UdpSocket::bind(world.config.front()).is_ok());
     world.ctl().run(["status"]).expect(exit::UNREACHABLE);
 }
 

@@ -67,14 +67,17 @@ fn expiry_and_new_flows_go_on_after_a_translation() {
     config.limits.flows_max = 64;
     let world = World::start(config);
     let question = tests::oracle::Question { flow: 1, seq: 1 }.encode(40);
-    let mut created = 0;
+    // Kept, so that no two have the same port.
+    let mut clients = Vec::new();
     for layout in [1, 2, 1] {
         // More flows than the table has slots, over the whole test: slots, identities and index places are reused.
         for _ in 0..40 {
-            Udp::v4().ask(&question, world.config.front());
-            created += 1;
+            let client = Udp::v4();
+            client.ask(&question, world.config.front());
+            clients.push(client);
         }
         world.swap(executables().layout(layout));
+        let created = clients.len() as u64;
         assert_eq!(world.counter("flows_created"), created);
         world.await_counter("flows_expired", created);
         assert_eq!(world.status().number("/flows_live"), 0);

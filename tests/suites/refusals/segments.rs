@@ -1,0 +1,64 @@
+//! What lies in the running region, damaged on purpose: the next binary refuses it by name, and the old one serves on.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
+
+use shm_state::prelude::{Kind, SegmentId};
+use shm_state::segment::Segment;
+use tests::backend::Backend;
+use tests::build::executables;
+use tests::config::Config;
+use tests::ctl::exit;
+use tests::json::At;
+use tests::udp::Udp;
+use tests::world::World;
+
+/// A segment of a running process, opened a second time.
+fn segment_of(pid: u32, wanted: SegmentId) -> Segment {
+    let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("a process of ours");
+    let opened = fds.flatten().filter(|fd| {
+        std::fs::read_link(fd.path()).is_ok_and(|target| target.to_string_lossy().contains("memfd:hitless"))
+    });
+    let segments = opened.filter_map(|fd| {
+        let file = std::fs::File::options().read(true).write(true).open(fd.path()).ok()?;
+        Segment::attach(OwnedFd::from(file)).ok()
+    });
+    let mut found = segments.filter(|segment| segment.id() == wanted);
+    found.next().unwrap_or_else(|| panic!("process {pid} has no segment {wanted}"))
+}
+
+/// Overwrites a word of a segment's body, asks for a swap, and puts the word back.
+#[track_caller]
+fn refused_with(scene: &(World, Vec<Backend>), wanted: SegmentId, offset: usize, value: u64, words: &[&str]) {
+    let (world, _) = scene;
+    let pid = world.dataplane_pid();
+    let segment = segment_of(pid, wanted);
+    let word = &segment.words(offset, 1)[0];
+    let good = word.swap(value, Ordering::SeqCst);
+    let answer = world.try_swap(&executables().dataplane_v1, &[]);
+    word.store(good, Ordering::SeqCst);
+    let report = answer.expect(exit::REFUSED).document();
+    for word in words {
+        assert!(report.text("/error/message").contains(word), "\"{word}\" in {report:#}");
+    }
+    assert_eq!(world.dataplane_pid(), pid);
+    Udp::v4().ask(b"the old one serves on", world.config.front());
+}
+
+#[test]
+fn corrupt_headers_in_the_running_region_are_refused_by_name() {
+    let backends = Backend::several(1);
+    let world = World::start(Config::new(backends.iter().map(Backend::address)));
+    let scene = (world, backends);
+    let flows = SegmentId::new(Kind::Table, 1);
+    // The first words of a table's body: capacity, record length, stride …
+    refused_with(&scene, flows, 0, 0, &["table:1", "capacity"]);
+    refused_with(&scene, flows, 0, u64::MAX, &["table:1", "capacity"]);
+    refused_with(&scene, flows, 0, 1 << 20, &["table:1"]);
+    refused_with(&scene, flows, 8, 7, &["table:1", "record length"]);
+    refused_with(&scene, flows, 16, 64, &["table:1", "slot stride"]);
+    let index = SegmentId::new(Kind::Index, 2);
+    refused_with(&scene, index, 0, u64::MAX, &["index:2"]);
+    let (world, _backends) = scene;
+    world.swap(&executables().dataplane_v1);
+}
