@@ -55,6 +55,7 @@ pub(super) fn write(scenario: &Scenario, host: &Host, run: &SwapRun, dir: &Path)
     let summary = Summary::of(scenario, host, run);
     std::fs::create_dir_all(dir).doing(|| format!("making {}", dir.display()))?;
     write_json(&dir.join("report.json"), &summary)?;
+    std::fs::write(dir.join("controld.log"), &run.log).doing(|| "writing controld.log".to_owned())?;
     picture(&summary, run).write(&dir.join("report.svg"))?;
     Ok(summary)
 }

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::sync::Arc;
 
 use super::buckets::Buckets;
-use super::latency::{Felt, Nanos};
+use super::latency::{Feeling, Felt, Nanos};
 use super::live::{Glance, Live, PERIODS};
 use super::schedule::{Mix, Schedule, Slot};
 use super::{client_address, service_of};
@@ -19,7 +19,7 @@ use crate::sys::clock::{MILLI, StampClock, now, sleep_until};
 use crate::sys::mmsg::{RxBatch, TxBatch};
 use crate::sys::socket::{Wants, address, udp};
 use crate::sys::{place, raw};
-use crate::token::{Key, PAYLOAD_MAX, Token};
+use crate::token::{Key, PAYLOAD_MAX};
 
 const BATCH: usize = 64;
 /// Slots sent before the sockets are looked at again, when the generator has fallen behind.
@@ -59,7 +59,6 @@ pub struct GeneratorOutcome {
     pub send_failures: u64,
     pub socket_drops: u64,
     pub scheduling: &'static str,
-    pub stopped_at_ns: u64,
 }
 
 struct ClientSocket {
@@ -69,13 +68,6 @@ struct ClientSocket {
     arena: Vec<u8>,
     /// Due times of what is queued.
     dues: Vec<u64>,
-}
-
-/// The last reply of a flow.
-#[derive(Debug, Clone, Copy)]
-struct LastReply {
-    at_ns: u64,
-    latency_ns: u64,
 }
 
 struct Generator {
@@ -89,8 +81,7 @@ struct Generator {
     shorts: Vec<usize>,
     /// When the system under test may have forgotten which short flow.
     forgettable: VecDeque<(u64, usize)>,
-    last: Vec<Option<LastReply>>,
-    last_arrival_ns: Option<u64>,
+    feeling: Feeling,
     flows_live: u64,
     bad: u64,
     outcome: GeneratorOutcome,
@@ -129,7 +120,6 @@ impl Generator {
             send_failures: 0,
             socket_drops: 0,
             scheduling,
-            stopped_at_ns: 0,
         };
         let mut generator = Self {
             live,
@@ -139,8 +129,7 @@ impl Generator {
             schedule: Schedule::new(plan.mix, plan.start_ns),
             shorts: Vec::new(),
             forgettable: VecDeque::new(),
-            last: Vec::new(),
-            last_arrival_ns: None,
+            feeling: Feeling::default(),
             flows_live: 0,
             bad: 0,
             outcome,
@@ -159,10 +148,7 @@ impl Generator {
             self.stamps.refresh(now);
             self.receive(now)?;
             if self.live.stopped() {
-                self.outcome.stopped_at_ns = match self.outcome.stopped_at_ns {
-                    0 => now,
-                    earlier => earlier,
-                };
+                self.feeling.trickle();
                 let counts = *self.outcome.oracle.counts();
                 if counts.received != progress.0 {
                     progress = (counts.received, now);
@@ -173,6 +159,7 @@ impl Generator {
                 }
                 sleep_until(now + MILLI);
             } else {
+                self.feeling.turn(self.live.period());
                 self.send(now);
                 progress.1 = now;
                 sleep_until(self.schedule.next_due().min(now + NAP_NS));
@@ -182,6 +169,7 @@ impl Generator {
             self.outcome.socket_drops += raw::drops(std::os::fd::AsFd::as_fd(&client.socket))
                 .doing(|| "a client socket's drop count".to_owned())?;
         }
+        self.outcome.felt = self.feeling.finish();
         Ok(self.outcome)
     }
 
@@ -190,7 +178,6 @@ impl Generator {
         let number = self.outcome.oracle.flows().len();
         let port = self.sockets[number % self.sockets.len()].port;
         let client = SocketAddrV4::new(client_address(number), port);
-        self.last.push(None);
         self.outcome.oracle.open(client, service_of(number, &self.plan.services))
     }
 
@@ -216,7 +203,7 @@ impl Generator {
         }
         while self.forgettable.front().is_some_and(|&(at, _)| at <= now) {
             let (_, flow) = self.forgettable.pop_front().expect("looked at above");
-            self.flows_live -= u64::from(self.last[flow].is_some());
+            self.flows_live -= u64::from(self.feeling.answered(flow));
         }
         let counts = self.outcome.oracle.counts();
         self.live.raise_in_flight(counts.lost());
@@ -278,37 +265,14 @@ impl Generator {
         let payload = self.rx.payload(&datagram);
         let (outcome, token) = self.outcome.oracle.reply(to, datagram.from, at, payload);
         match (outcome, token) {
-            (Outcome::Good | Outcome::Late, Some(token)) => self.feel(&token, at),
+            (Outcome::Good | Outcome::Late, Some(token)) => {
+                let first = self.feeling.reply(self.live.period(), &token, at);
+                self.flows_live += u64::from(first);
+            }
             _ => self.bad += 1,
         }
         if outcome != Outcome::Foreign {
             self.outcome.arrivals.add(at);
         }
-    }
-
-    /// Records times of a reply that arrived at `at`.
-    fn feel(&mut self, token: &Token, at: u64) {
-        let felt = &mut self.outcome.felt[self.live.period()];
-        let hold = u64::from(token.hold_ns);
-        let latency = at.saturating_sub(token.due_ns).saturating_sub(hold);
-        felt.round_trip.add(latency);
-        felt.request.add(token.backend_ns.saturating_sub(token.due_ns));
-        felt.reply.add(at.saturating_sub(token.backend_ns + hold));
-        if self.outcome.stopped_at_ns == 0 {
-            // Sockets are read one after the other: only an arrival beyond all seen so far ends a gap.
-            if let Some(last) = self.last_arrival_ns {
-                felt.gap_ns = felt.gap_ns.max(at.saturating_sub(last));
-            }
-            self.last_arrival_ns = self.last_arrival_ns.max(Some(at));
-        }
-        let last = &mut self.last[token.flow as usize];
-        match last {
-            None => self.flows_live += 1,
-            Some(last) => {
-                felt.flow_gap_ns = felt.flow_gap_ns.max(at.saturating_sub(last.at_ns));
-                felt.flow_stretch_ns = felt.flow_stretch_ns.max(latency.saturating_sub(last.latency_ns));
-            }
-        }
-        *last = Some(LastReply { at_ns: at, latency_ns: latency });
     }
 }

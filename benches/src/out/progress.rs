@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::load::live::Glance;
-use crate::scenario::swapping::{Observed, Watch};
+use crate::scenario::observed::Observed;
+use crate::scenario::swapping::Watch;
 
 pub struct Progress {
     bar: Option<ProgressBar>,

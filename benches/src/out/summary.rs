@@ -8,9 +8,13 @@ use crate::load::latency::{FeltReport, Quantiles};
 use crate::load::live::Period;
 use crate::scenario::definition::Scenario;
 use crate::scenario::host::Host;
-use crate::scenario::swapping::{Observed, SwapRun};
+use crate::scenario::observed::Observed;
+use crate::scenario::swapping::SwapRun;
 use crate::sys::clock::{MILLI, SECOND};
 use crate::world::report::Stamps;
+
+/// Enough to see whether what is missing was one flow or one moment.
+const UNANSWERED_SHOWN: usize = 20;
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
@@ -42,6 +46,8 @@ pub struct Summary {
     /// Whether the run holds, and if not, why.
     pub holds: bool,
     pub failures: Vec<String>,
+    /// The first requests without an answer: (flow, place in the flow).
+    pub unanswered: Vec<(usize, u32)>,
     pub wrong_source: u64,
     pub foreign: u64,
     pub scenario: Scenario,
@@ -211,6 +217,7 @@ impl Summary {
             generator_drops,
             holds: failures.is_empty(),
             failures,
+            unanswered: run.outcome.generator.oracle.unanswered(UNANSWERED_SHOWN),
             wrong_source,
             foreign,
             scenario: scenario.clone(),

@@ -2,6 +2,7 @@
 
 pub mod definition;
 pub mod host;
+pub mod observed;
 pub mod rows;
 pub mod saturation;
 pub mod swapping;

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::definition::{Scenario, Swapping};
+use super::definition::{Load, Scenario, Swapping};
 use super::host::{Host, udp_errors};
+use super::observed::Observed;
 use crate::error::{Error, Result};
 use crate::load::backend::BackendPlan;
 use crate::load::generator::GeneratorPlan;
@@ -13,10 +14,9 @@ use crate::sys::clock::{MILLI, SECOND, now};
 use crate::sys::interrupt::interrupted;
 use crate::sys::place;
 use crate::token::Key;
+use crate::world::World;
 use crate::world::binaries::Binaries;
 use crate::world::config::{self, Config, Setting};
-use crate::world::report::SwapReport;
-use crate::world::{Swap, World};
 
 /// A flow is taken as live only if it was used within the idle timeout less this.
 const LIVE_MARGIN: Duration = Duration::from_secs(1);
@@ -34,45 +34,6 @@ pub trait Watch {
     fn stage(&mut self, what: &str);
     fn glance(&mut self, glance: Glance);
     fn swapped(&mut self, swap: &Observed, of: u32);
-}
-
-/// A swap with what the generator knew when it began.
-#[derive(Debug, Clone)]
-pub struct Observed {
-    pub number: u32,
-    /// Layouts by name: ("v1", "v2").
-    pub direction: (&'static str, &'static str),
-    pub swap: Swap,
-    /// Flows that certainly stood in the table when the swap began.
-    pub flows_live: u64,
-}
-
-impl Observed {
-    pub fn report(&self) -> &SwapReport {
-        &self.swap.report
-    }
-
-    /// What is wrong with this swap, if anything.
-    pub fn fault(&self) -> Option<String> {
-        let report = self.report();
-        let name = format!("swap {} {}→{}", self.number, self.direction.0, self.direction.1);
-        let translated = report.flow_records().max(report.records_translated);
-        if !report.committed() {
-            Some(format!("{name}: {} ({})", report.outcome, report.error))
-        } else if !self.swap.old_gone {
-            Some(format!("{name}: the old process {} did not end", report.from.pid))
-        } else if report.from.pid == report.to.pid {
-            Some(format!("{name}: the same process served before and after"))
-        } else if report.blackout_ns == 0 {
-            Some(format!("{name}: no blackout was measured"))
-        } else if !report.layout_changed {
-            Some(format!("{name}: no table was translated"))
-        } else if translated < self.flows_live {
-            Some(format!("{name}: {translated} records translated, {} flows live", self.flows_live))
-        } else {
-            None
-        }
-    }
 }
 
 /// The parts of a run on the common clock, ns: (from, to).
@@ -93,6 +54,8 @@ pub struct SwapRun {
     pub counters: serde_json::Value,
     /// What the host's UDP error counts rose by.
     pub udp_errors: Vec<(String, u64)>,
+    /// What controld and its dataplanes wrote.
+    pub log: String,
     /// What went wrong while it ran, beyond counts.
     pub faults: Vec<String>,
 }
@@ -153,7 +116,7 @@ pub fn run(scenario: &Scenario, binaries: &Binaries, host: &Host, watch: &mut dy
         mix: parts.load.mix(),
         services: scenario.dataplane.addresses.iter().map(|&ip| std::net::SocketAddrV4::new(ip, port)).collect(),
         payload: parts.load.payload_bytes,
-        sockets: parts.load.sockets,
+        sockets: client_sockets(parts.load, host.receive_buffer_bytes),
         key,
         origin_ns,
         start_ns: now() + 20 * MILLI,
@@ -171,6 +134,7 @@ pub fn run(scenario: &Scenario, binaries: &Binaries, host: &Host, watch: &mut dy
     watch.stage("waiting for what is in flight");
     let outcome = session.finish()?;
     let counters = world.counters().unwrap_or_default();
+    let log = world.log();
     if let Err(error) = world.end() {
         faults.push(error.to_string());
     }
@@ -179,7 +143,7 @@ pub fn run(scenario: &Scenario, binaries: &Binaries, host: &Host, watch: &mut dy
         .zip(errors_before)
         .map(|((name, after), (_, before))| (name, after.saturating_sub(before)))
         .collect();
-    Ok(SwapRun { outcome, swaps, spans, scheduling, counters, udp_errors, faults })
+    Ok(SwapRun { outcome, swaps, spans, scheduling, counters, udp_errors, log, faults })
 }
 
 struct Conductor<'a> {
@@ -273,5 +237,31 @@ impl Conductor<'_> {
             }
             std::thread::sleep(left.min(LOOK * 5));
         }
+    }
+}
+
+/// Client sockets: where the host grants small buffers, enough that a stall of the load itself loses nothing.
+fn client_sockets(load: &Load, buffer_bytes: usize) -> usize {
+    /// What the kernel charges for a small datagram in a receive queue.
+    const CHARGE: u64 = 832;
+    const STALL_MS: u64 = 200;
+    const MOST: usize = 16;
+    let needed = load.requests_per_s * STALL_MS / 1000 * (CHARGE + load.payload_bytes as u64);
+    (needed.div_ceil(buffer_bytes.max(1) as u64) as usize).clamp(load.sockets, MOST.max(load.sockets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::demo;
+
+    #[test]
+    fn small_buffers_are_made_up_for_by_more_sockets() {
+        let scenario = demo(&[]).expect("demo");
+        let load = scenario.load.as_ref().expect("a load");
+        assert_eq!(client_sockets(load, 16 << 20), 1);
+        assert_eq!(client_sockets(load, 425_984), 9);
+        assert_eq!(client_sockets(load, 0), 16);
+        assert_eq!(client_sockets(&Load { sockets: 20, ..load.clone() }, 0), 20);
     }
 }

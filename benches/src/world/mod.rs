@@ -6,7 +6,7 @@ pub mod ctl;
 pub mod process;
 pub mod report;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::error::{Doing, Error, Result};
@@ -27,7 +27,7 @@ pub struct World {
     controld: Owned,
     ctl: Ctl,
     /// Removed last.
-    dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
 }
 
 /// One swap as seen from outside.
@@ -55,7 +55,7 @@ impl World {
         let args = ["--config".as_ref(), file.as_os_str()];
         let controld = Owned::start(&binaries.controld, args, &dir.path().join("controld.log"))?;
         let ctl = Ctl::new(binaries.controlctl.clone(), config.control.socket, dir.path().to_owned());
-        let mut world = Self { controld, ctl, dir };
+        let mut world = Self { controld, ctl, _dir: dir };
         world.wait_until_serving()?;
         Ok(world)
     }
@@ -101,8 +101,9 @@ impl World {
         Ok(Swap { report, asked_ns, returned_ns, old_gone })
     }
 
-    pub fn dir(&self) -> PathBuf {
-        self.dir.path().to_owned()
+    /// All that controld and its dataplanes wrote.
+    pub fn log(&self) -> String {
+        self.controld.log()
     }
 
     /// What controld wrote last, for failed runs.

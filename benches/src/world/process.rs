@@ -51,9 +51,14 @@ impl Owned {
         Ok(self.status)
     }
 
+    /// Its output so far.
+    pub fn log(&self) -> String {
+        std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
     /// The end of its output, on one line.
     pub fn log_tail(&self) -> String {
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let text = self.log();
         let lines: Vec<&str> = text.lines().collect();
         let tail = lines[lines.len().saturating_sub(8)..].join(" | ");
         if tail.is_empty() { "(empty)".to_owned() } else { tail }

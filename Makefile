@@ -1,0 +1,40 @@
+# What people type. Each target is a cargo command or two; CARGO_TARGET_DIR and cargo's own config are respected.
+
+CARGO ?= cargo
+# The bench scenario to run; all of them when empty.
+SCENARIO ?=
+
+SWAPBENCH := $(CARGO) run --release --locked -p benches --bin swapbench --
+
+.DEFAULT_GOAL := help
+
+.PHONY: help build demo test bench lint clean
+
+help:
+	@echo "make build            the executables, optimised"
+	@echo "make demo             real traffic through a dataplane that is swapped for another layout and back;"
+	@echo "                      writes target/demo/report.json and report.svg"
+	@echo "make test             all tests; those that lack a tool are listed as SKIPPED (REQUIRE_TOOLS=1: an error)"
+	@echo "make bench            all measurements beside their baselines, into target/bench/report.json"
+	@echo "make bench SCENARIO=x only this one"
+	@echo "make lint             formatting and clippy"
+	@echo "make clean            removes what was built"
+
+build:
+	$(CARGO) build --release --locked -p dataplane -p control -p benches --bins
+
+demo: build
+	$(SWAPBENCH) demo
+
+test:
+	$(CARGO) test --workspace --locked
+
+bench: build
+	$(SWAPBENCH) run $(or $(SCENARIO),--all)
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+clean:
+	$(CARGO) clean
