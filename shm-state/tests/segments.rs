@@ -39,7 +39,7 @@ struct OtherThing {
 }
 
 fn things() -> Records<Thing> {
-    let mut things = Records::<Thing>::create(REGION, 100).expect("a table");
+    let mut things = Records::<Thing>::create(REGION, 1000).expect("a table");
     things.fill(Slot(3), Thing { key: 33 });
     things
 }
@@ -212,11 +212,13 @@ fn table_message(at: usize, new: &[u8]) -> String {
 #[test]
 fn every_claim_of_a_table_is_checked() {
     let body = things().segment().prelude().body_off as usize;
-    for capacity in [0, 101, 1 << 20, u64::from(u32::MAX), 1 << 32, u64::MAX] {
+    for capacity in [0, 1001, 1 << 20, u64::from(u32::MAX), 1 << 32, u64::MAX] {
         let message = table_message(body, &capacity.to_le_bytes());
         assert_names(&message, &["table:5", "corrupt"]);
     }
-    for (word, what) in [(1, "record length"), (2, "slot stride"), (3, "slots per block"), (4, "marks offset"), (5, "slots offset")] {
+    for (word, what) in
+        [(1, "record length"), (2, "slot stride"), (3, "slots per block"), (4, "marks offset"), (5, "slots offset")]
+    {
         for value in [0_u64, 1, u64::MAX] {
             assert_names(&table_message(body + word * 8, &value.to_le_bytes()), &["table:5", what]);
         }
@@ -337,7 +339,8 @@ proptest! {
 
 #[test]
 fn a_directory_is_what_was_put_in() {
-    let directory = Directory::attach(Segment::attach_as(duplicate(directory().segment()), DIRECTORY).expect("it")).expect("it");
+    let directory =
+        Directory::attach(Segment::attach_as(duplicate(directory().segment()), DIRECTORY).expect("it")).expect("it");
     assert_eq!(directory.segments().expect("segments").len(), 3);
     assert_eq!(directory.sockets().expect("sockets")[1].fd, 8);
     assert!(directory.segment().fd().as_fd().try_clone_to_owned().is_ok());

@@ -22,6 +22,7 @@ pub mod exit {
 /// Speaks with one controld.
 #[derive(Debug, Clone)]
 pub struct Ctl {
+    program: PathBuf,
     socket: PathBuf,
 }
 
@@ -34,8 +35,13 @@ pub struct Answer {
 }
 
 impl Ctl {
-    pub fn new(socket: PathBuf) -> Self {
-        Self { socket }
+    pub fn new(program: PathBuf, socket: PathBuf) -> Self {
+        Self { program, socket }
+    }
+
+    /// Asks at a socket where nobody answers.
+    pub fn nowhere() -> Self {
+        Self::new(executables().controlctl.clone(), "/nonexistent/control.sock".into())
     }
 
     /// Runs controlctl with these arguments behind the socket's.
@@ -43,7 +49,7 @@ impl Ctl {
     /// # Panics
     /// When it cannot be run or dies.
     pub fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Answer {
-        let output = Command::new(&executables().controlctl)
+        let output = Command::new(&self.program)
             .arg("--socket")
             .arg(&self.socket)
             .args(args)

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::build::{Executables, executables};
 use crate::config::Config;
-use crate::build::executables;
 use crate::ctl::{Answer, Ctl, exit};
 use crate::json::At;
 use crate::process::{Program, assert_gone};
@@ -28,10 +28,18 @@ impl World {
     /// # Panics
     /// When it does not come up.
     pub fn start(config: Config) -> Self {
+        Self::start_with(config, executables())
+    }
+
+    /// As [`World::start`], with executables of the test's own choice; the config names the dataplane.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn start_with(config: Config, executables: &Executables) -> Self {
         let dir = directory();
         let (config, file) = write_config(config, dir.path());
-        let controld = Program::start(&executables().controld, args(&file), dir.path(), "controld");
-        let ctl = Ctl::new(config.control.socket.clone());
+        let controld = Program::start(&executables.controld, args(&file), dir.path(), "controld");
+        let ctl = Ctl::new(executables.controlctl.clone(), config.control.socket.clone());
         let mut world = Self { config, controld, ctl, dir };
         world.await_service();
         world

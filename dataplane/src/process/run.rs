@@ -44,7 +44,11 @@ pub fn main<R: FlowRecord>(name: &'static str) -> ExitCode {
     let args = Args::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("HITLESS_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
     let loaded = Config::load(&args.config).and_then(|config| Ok((Topology::new(&config)?, config)));
     let (topology, config) = match loaded {
         Ok((topology, config)) => (Arc::new(topology), config),

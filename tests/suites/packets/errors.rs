@@ -6,7 +6,12 @@ use tests::wait::until;
 use tests::world::World;
 
 /// A client whose flow goes to `backend`.
-fn client_of<'a>(world: &World, clients: impl Iterator<Item = Udp>, backends: &[&'a Udp], wanted: usize) -> (Udp, &'a Udp) {
+fn client_of<'a>(
+    world: &World,
+    clients: impl Iterator<Item = Udp>,
+    backends: &[&'a Udp],
+    wanted: usize,
+) -> (Udp, &'a Udp) {
     for client in clients.take(200) {
         client.send(b"where to", world.config.front());
         let at = until("a backend is asked", || {

@@ -18,11 +18,11 @@ const WRONG: &[(&str, &str, &[&str])] = &[
     ("[limits]", "[limits]\nextra = 1", &["limits.extra", "unknown key"]),
     ("flows_max = 4096", "flows_max = 99999999", &["limits.flows_max", "16777216"]),
     ("flows_max = 4096", "flows_max = \"many\"", &["limits.flows_max", "many"]),
-    ("flows_max = 4096", "flows_max", &["flows_max"]),
+    ("flows_max = 4096", "flows_max", &["key with no value"]),
     ("workers = 1", "workers = 2", &["runtime.workers", "one worker"]),
     ("datagram_bytes_max = 2048", "datagram_bytes_max = 70000", &["limits.datagram_bytes_max", "65507"]),
     ("receive_buffers = 1024", "receive_buffers = 1000", &["limits.receive_buffers", "1024"]),
-    ("127.64.0.0/24", "127.64.0.0/33", &["snat.v4[0]", "not an address"]),
+    ("127.64.0.0/24", "127.64.0.0/33", &["snat.v4[0]", "not a block"]),
     ("sockets = 16", "sockets = 0", &["snat.sockets", "too small"]),
     ("reuse_delay = \"1s\"", "reuse_delay = \"soon\"", &["snat.reuse_delay", "duration"]),
     ("mode = \"forward\"", "mode = \"backward\"", &["listener[0].mode", "forward"]),
@@ -79,7 +79,10 @@ fn run(program: &Path, file: &Path) -> (Option<i32>, String) {
 fn assert_refused(program: &Path, file: &Path, config: &Config, words: &[&str]) {
     let (code, message) = run(program, file);
     assert_eq!(code, Some(exit::USAGE), "{message}");
-    let first = message.lines().find(|line| line.contains("hitless.toml")).unwrap_or_else(|| panic!("no file named: {message}"));
+    let first = message
+        .lines()
+        .find(|line| line.contains("hitless.toml"))
+        .unwrap_or_else(|| panic!("no file named: {message}"));
     for word in words {
         assert!(first.contains(word), "\"{word}\" in: {message}");
     }

@@ -74,7 +74,7 @@ fn controld_may_leave_its_dataplane_running() {
     let leave = args(&file).into_iter().chain(["--leave-dataplane".as_ref()]);
     let mut controld = Program::start(&executables().controld, leave, dir.path(), "controld");
     let client = Udp::v4();
-    let ctl = tests::ctl::Ctl::new(config.control.socket.clone());
+    let ctl = tests::ctl::Ctl::new(executables().controlctl.clone(), config.control.socket.clone());
     let pid = tests::wait::until("a dataplane serves", || {
         let answer = ctl.json(["status"]);
         (answer.code == exit::OK).then(|| answer.document())?.at("/dataplane").get("pid")?.as_u64()

@@ -187,6 +187,53 @@ fn an_old_process_that_hangs_is_named_and_goes_on_when_it_can() {
 }
 
 #[test]
+fn a_config_that_was_spoilt_since_is_named() {
+    let scene = Scene::new(|_| {});
+    let file = scene.world.dir().join("hitless.toml");
+    let good = std::fs::read_to_string(&file).expect("the config");
+    std::fs::write(&file, good.replace("idle_timeout", "idle_timeouts")).expect("a config file");
+    let report = ended(scene.ask(&[]), exit::REFUSED, "refused");
+    for word in ["hitless.toml", "listener[0].idle_timeouts", "unknown key"] {
+        assert!(report.text("/error/message").contains(word), "\"{word}\" in {report:#}");
+    }
+    // What a swap cannot change in this version is refused as well, and by its key.
+    for (from, to, word) in
+        [("flows_max = 4096", "flows_max = 8192", "flows_max"), ("sockets = 16", "sockets = 17", "snat")]
+    {
+        std::fs::write(&file, good.replace(from, to)).expect("a config file");
+        let report = ended(scene.ask(&[]), exit::REFUSED, "refused");
+        assert!(
+            report.text("/error/message").contains(word) || report.text("/error/remedy").contains(word),
+            "{report:#}"
+        );
+    }
+    std::fs::write(&file, good).expect("a config file");
+    scene.assert_untouched();
+}
+
+#[test]
+fn a_swap_goes_on_without_the_one_who_asked_for_it() {
+    let scene = Scene::new(|config| config.control.probation = "1s".into());
+    let mut asking = std::process::Command::new(&executables().controlctl)
+        .arg("--socket")
+        .arg(&scene.world.config.control.socket)
+        .arg("swap")
+        .arg(&executables().dataplane_v1)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("controlctl can be started");
+    scene.await_phase("probation");
+    asking.kill().expect("controlctl is killed");
+    asking.wait().expect("controlctl is gone");
+    assert_gone(scene.old);
+    let status = scene.world.status();
+    assert_eq!((status.number("/swaps/committed"), status.number("/dataplane/layouts/flows")), (1, 1));
+    scene.load.await_more(200);
+    scene.load.stop().assert_perfect();
+}
+
+#[test]
 fn a_second_swap_is_refused_while_one_runs() {
     let scene = Scene::new(|_| {});
     signal(scene.old, Signal::SIGSTOP);
@@ -251,8 +298,7 @@ fn counts_of_outcomes_and_reports_tell_all_of_it() {
     let mut outcomes: Vec<_> = reports.list("/reports").iter().map(|report| report.text("/outcome")).collect();
     outcomes.sort_unstable();
     assert_eq!(outcomes, ["committed", "refused", "refused", "undone"]);
-    until_true("no process is left but the one that serves", || {
-        let Scene { world, .. } = &scene;
-        world.status().number("/dataplane/pid") > 0
-    });
+    let Scene { mut world, .. } = scene;
+    let serving = status.number("/dataplane/pid") as u32;
+    until_true("no process is left but the one that serves", || world.controld().children() == [serving]);
 }

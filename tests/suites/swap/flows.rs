@@ -28,7 +28,8 @@ fn every_row_means_the_same_after_a_translation_and_back() {
     let clients: Vec<_> = (0..100).map(|_| Udp::v4()).collect();
     for (number, client) in clients.iter().enumerate() {
         for packet in 0..number % 7 + 1 {
-            client.send(&tests::oracle::Question { flow: number as u32, seq: packet as u32 }.encode(40 + number), front);
+            client
+                .send(&tests::oracle::Question { flow: number as u32, seq: packet as u32 }.encode(40 + number), front);
             client.recv();
         }
     }
@@ -43,7 +44,17 @@ fn every_row_means_the_same_after_a_translation_and_back() {
     let (is_key, is_time) = (["client", "local"], ["created", "last_seen"]);
     for (port, row) in &new {
         let (v1, v2) = (&old[port], &back[port]);
-        let kept = ["local_port", "scope", "listener", "backend", "identity", "packets_up", "packets_down", "bytes_up", "bytes_down"];
+        let kept = [
+            "local_port",
+            "scope",
+            "listener",
+            "backend",
+            "identity",
+            "packets_up",
+            "packets_down",
+            "bytes_up",
+            "bytes_down",
+        ];
         for field in is_key.iter().chain(&kept) {
             assert_eq!((&v1[field], &v2[field]), (&row[field], &row[field]), "{field} of {row:#}");
         }

@@ -41,7 +41,11 @@ fn assert_exact(world: &World, seen: &Seen, backends: &[Backend], plan: &Plan) {
     for (flow, port) in &seen.ports {
         let view = &seen.oracle.flows[flow];
         let row = by_port(*port).unwrap_or_else(|| panic!("no row for client port {port}"));
-        assert_eq!((row["packets_up"].as_u64(), row["packets_down"].as_u64()), (Some(view.sent.into()), Some(view.answered.len() as u64)), "{row:#}");
+        assert_eq!(
+            (row["packets_up"].as_u64(), row["packets_down"].as_u64()),
+            (Some(view.sent.into()), Some(view.answered.len() as u64)),
+            "{row:#}"
+        );
     }
 }
 
@@ -57,14 +61,18 @@ fn assert_report(report: &Value, from: &Value, live_before: u64, translated: boo
         assert!(!report.text(&format!("/{party}/version")).is_empty());
     }
     assert_eq!(report.list("/clamped"), &[] as &[Value]);
-    assert_eq!((report.number("/dropped_rows"), report.number("/kernel_drops/before")), (0, report.number("/kernel_drops/after")));
+    assert_eq!(
+        (report.number("/dropped_rows"), report.number("/kernel_drops/before")),
+        (0, report.number("/kernel_drops/after"))
+    );
     let stamp = |name: &str| report.number(&format!("/stamps/{name}_ns"));
     let order = ["requested", "quiesced", "offered", "foreground_start", "won", "entered"].map(stamp);
     assert!(order.is_sorted() && order[0] > 0 && stamp("last_return") <= stamp("quiesced"), "{report:#}");
     assert_eq!(report.number("/blackout_ns"), stamp("entered") - stamp("last_return"));
     assert!(report.number("/blackout_ns") > 0 && report.number("/estimate_ns") > 0, "{report:#}");
     let names: Vec<_> = report.list("/phases").iter().map(|phase| phase.text("/name")).collect();
-    let place = |name: &str| names.iter().position(|found| *found == name).unwrap_or_else(|| panic!("{name}: {names:?}"));
+    let place =
+        |name: &str| names.iter().position(|found| *found == name).unwrap_or_else(|| panic!("{name}: {names:?}"));
     let places = ["verify", "start", "background", "switch", "probation", "commit"].map(place);
     assert!(places.is_sorted(), "{names:?}");
     for table in report.list("/tables") {

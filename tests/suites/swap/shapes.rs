@@ -1,7 +1,5 @@
 //! What scripts read: the shapes of the JSON documents, and the exit codes.
 
-use std::path::PathBuf;
-
 use serde_json::Value;
 use tests::backend::Backend;
 use tests::build::executables;
@@ -12,10 +10,30 @@ use tests::udp::Udp;
 use tests::world::World;
 
 const COUNTERS: [&str; 24] = [
-    "rx_up", "rx_down", "tx_up", "tx_down", "bytes_up", "bytes_down", "flows_created", "flows_expired",
-    "refused_table_full", "refused_no_identity", "refused_index_full", "drop_port_zero", "drop_truncated",
-    "drop_no_flow", "drop_unknown_source", "drop_bad_message", "tx_again", "tx_msgsize", "tx_failed", "icmp_errors",
-    "rearmed", "no_buffers", "cq_overflow", "turns",
+    "rx_up",
+    "rx_down",
+    "tx_up",
+    "tx_down",
+    "bytes_up",
+    "bytes_down",
+    "flows_created",
+    "flows_expired",
+    "refused_table_full",
+    "refused_no_identity",
+    "refused_index_full",
+    "drop_port_zero",
+    "drop_truncated",
+    "drop_no_flow",
+    "drop_unknown_source",
+    "drop_bad_message",
+    "tx_again",
+    "tx_msgsize",
+    "tx_failed",
+    "icmp_errors",
+    "rearmed",
+    "no_buffers",
+    "cq_overflow",
+    "turns",
 ];
 
 fn world() -> (World, Vec<Backend>) {
@@ -35,12 +53,30 @@ fn assert_fields(document: &Value, pointers: &[&str]) {
 fn status_flows_and_counters_have_their_fields() {
     let (world, _backends) = world();
     let status = world.status();
-    assert_fields(&status, &[
-        "/service", "/controld/pid", "/controld/version", "/dataplane/pid", "/dataplane/binary", "/dataplane/version",
-        "/dataplane/generation", "/dataplane/party", "/dataplane/started_unix", "/dataplane/layouts/flows",
-        "/dataplane/scheduling", "/dataplane/warnings", "/flows_live", "/flows_max", "/counters", "/swap",
-        "/swaps/committed", "/swaps/undone", "/swaps/refused",
-    ]);
+    assert_fields(
+        &status,
+        &[
+            "/service",
+            "/controld/pid",
+            "/controld/version",
+            "/dataplane/pid",
+            "/dataplane/binary",
+            "/dataplane/version",
+            "/dataplane/generation",
+            "/dataplane/party",
+            "/dataplane/started_unix",
+            "/dataplane/layouts/flows",
+            "/dataplane/scheduling",
+            "/dataplane/warnings",
+            "/flows_live",
+            "/flows_max",
+            "/counters",
+            "/swap",
+            "/swaps/committed",
+            "/swaps/undone",
+            "/swaps/refused",
+        ],
+    );
     assert_eq!(status.text("/service"), "under-test");
     assert_eq!((status.number("/flows_live"), status.number("/flows_max")), (1, 4096));
     assert_eq!(status.at("/swap"), &Value::Null);
@@ -72,7 +108,9 @@ fn reports_are_kept_and_given_back() {
     // They are files too, for whoever collects them.
     let files = std::fs::read_dir(world.config.control.state_dir.join("reports")).expect("the directory of reports");
     let texts = files.filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok());
-    let kept = texts.filter_map(|text| serde_json::from_str::<Value>(&text).ok()).filter(|json| json["outcome"] == "committed");
+    let kept = texts
+        .filter_map(|text| serde_json::from_str::<Value>(&text).ok())
+        .filter(|json| json["outcome"] == "committed");
     assert_eq!(kept.count(), 3);
 }
 
@@ -95,7 +133,7 @@ fn people_get_text() {
 
 #[test]
 fn doctor_needs_no_service() {
-    let ctl = Ctl::new(PathBuf::from("/nonexistent/control.sock"));
+    let ctl = Ctl::nowhere();
     let document = ctl.json(["doctor"]).expect(exit::OK).document();
     assert_eq!(document.at("/fit"), true);
     for finding in document.list("/findings") {
@@ -106,7 +144,7 @@ fn doctor_needs_no_service() {
 
 #[test]
 fn exit_codes_tell_bad_usage_from_no_service() {
-    let nowhere = Ctl::new(PathBuf::from("/nonexistent/control.sock"));
+    let nowhere = Ctl::nowhere();
     for verb in [&["status"][..], &["flows"], &["counters"], &["report"], &["stop"], &["swap", "/bin/true"]] {
         nowhere.run(verb).expect(exit::UNREACHABLE);
         nowhere.json(verb).expect(exit::UNREACHABLE);
