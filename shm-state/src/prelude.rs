@@ -11,6 +11,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"HITLESS\0");
 /// The prelude version that this code writes and reads.
 pub const PRELUDE_VERSION: u32 = 1;
+/// Bodies start on a cache line.
+pub const BODY_ALIGN: u64 = 64;
 /// Length of the prelude in bytes.
 pub const PRELUDE_LEN: usize = size_of::<Prelude>();
 
@@ -212,12 +214,12 @@ impl Prelude {
                 expected: format!("a place inside {} bytes", self.segment_len),
             });
         }
-        if !inside(self.body_off, self.body_len) {
+        if !self.body_off.is_multiple_of(BODY_ALIGN) || !inside(self.body_off, self.body_len) {
             return Err(RegionError::Claim {
                 segment,
                 what: "body offset",
                 found: self.body_off,
-                expected: format!("a place inside {} bytes", self.segment_len),
+                expected: format!("a multiple of {BODY_ALIGN} inside {} bytes", self.segment_len),
             });
         }
         Ok(self)

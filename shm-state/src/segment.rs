@@ -6,15 +6,13 @@
 use crate::descriptor::{DESCRIPTOR_LEN_MAX, Descriptor};
 use crate::error::RegionError;
 use crate::map::{self, AllAtomic, Mapping};
-use crate::prelude::{PRELUDE_LEN, Parts, Prelude, SegmentId, digest64};
+use crate::prelude::{BODY_ALIGN, PRELUDE_LEN, Parts, Prelude, SegmentId, digest64};
 use nix::fcntl::SealFlag;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use zerocopy::{FromBytes, IntoBytes};
 
-/// Bodies start on a cache line.
-const BODY_ALIGN: u64 = 64;
 /// A segment's length is a whole number of pages.
 const PAGE: u64 = 4096;
 /// Nothing larger is ever made, so nothing larger is believed.

@@ -87,13 +87,17 @@ impl<R: FlowRecord> Forwarder<R> {
             });
         }
         let mixer = Index::attach(flows.segments()[1].clone())?;
-        let choices = counters.get(worker).flows_created;
-        Ok(Self { topology, flows, identities, counters, backends, worker, swept: 0, choices, mixer })
+        Ok(Self { topology, flows, identities, counters, backends, worker, swept: 0, choices: 0, mixer })
     }
 
     /// The topology.
     pub fn topology(&self) -> &Arc<Topology> {
         &self.topology
+    }
+
+    /// The tables are this worker's from now on: goes on where the one before stopped.
+    pub fn resume(&mut self) {
+        self.choices = self.counters().flows_created;
     }
 
     /// This worker's counters.
@@ -148,10 +152,15 @@ impl<R: FlowRecord> Forwarder<R> {
         };
         let record = self.flows.get(slot);
         let (backend, identity) = (record.backend(), record.identity());
-        // A backend that the config no longer has: nothing can be sent, and the flow expires.
-        let target = self.topology.target_at(backend)?;
+        // A backend that the config no longer has, or a record that something wrote over: nothing can be sent, and the
+        // flow expires.
+        let place = self.topology.target_at(backend);
+        let place = place.and_then(|target| Some((target, self.topology.targets[target].resolve(identity)?)));
+        let Some((target, (socket, from))) = place else {
+            self.counters().drop_no_flow += 1;
+            return None;
+        };
         self.flows.update(slot, |record| record.count_up(now_ns, packet.len));
-        let (socket, from) = self.topology.targets[target].resolve(identity);
         let to = self.topology.targets[target].endpoint;
         Some(Departure { socket, to, from, tos: packet.tos })
     }

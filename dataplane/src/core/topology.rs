@@ -53,13 +53,16 @@ impl Target {
         self.sockets * self.addresses()
     }
 
-    /// Socket position and local address of an identity.
+    /// Socket position and local address of an identity; `None` for a number that none has.
     #[inline]
-    pub fn resolve(&self, identity: u32) -> (usize, Option<[u8; 16]>) {
+    pub fn resolve(&self, identity: u32) -> Option<(usize, Option<[u8; 16]>)> {
+        if identity >= self.identities() {
+            return None;
+        }
         let addresses = self.addresses();
         let source =
             self.sources.as_ref().and_then(|sources| sources.nth(u64::from(identity % addresses)).map(to_ip16));
-        (self.first_socket + (identity / addresses) as usize, source)
+        Some((self.first_socket + (identity / addresses) as usize, source))
     }
 
     /// The identity of a socket (position among all) and the local address that a reply was sent to.

@@ -12,7 +12,7 @@ use crate::io::uring::IoShape;
 use crate::io::worker::Worker;
 use crate::state::flow::FlowRecord;
 use handover::messages::Fault;
-use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use shm_state::manifest::Manifest;
 use shm_state::owner::Party;
@@ -61,6 +61,7 @@ impl<R: FlowRecord> Seat<R> {
     fn run(self, start: Start) -> Result<(), Fault> {
         let Self { manifest, me, number, workers, cpu, scheduling, orders, outbox, forwarder, sockets, io, shape } =
             self;
+        let home = sched_getaffinity(Pid::from_raw(0)).ok();
         pin(cpu)?;
         let mut worker = Worker::new(forwarder, sockets, &io, &shape, manifest.clone()).map_err(ring_fault)?;
         worker.arm().map_err(ring_fault)?;
@@ -71,6 +72,10 @@ impl<R: FlowRecord> Seat<R> {
                 (generation, None)
             }
             Start::AfterSwitch { switch } => {
+                // What is not permitted is said before anything depends on it.
+                if schedule(scheduling)? {
+                    let _ = sched::other();
+                }
                 outbox.tell(Event::Armed);
                 // The sender is dropped when the swap is off.
                 let Ok(switch) = switch.recv() else { return Ok(()) };
@@ -122,6 +127,9 @@ impl<R: FlowRecord> Seat<R> {
                         orders.wait();
                     }
                     // Taking down rings and mappings must not disturb the successor, nor wait for its processor.
+                    if let Some(home) = &home {
+                        let _ = sched_setaffinity(Pid::from_raw(0), home);
+                    }
                     background::keep_off(cpu.as_slice());
                     let _ = sched::idle();
                     return worker.disarm().map_err(ring_fault);

@@ -26,8 +26,9 @@ const IDLE: Duration = Duration::from_millis(20);
 const SWEEP_NS: u64 = 2_000_000_000;
 /// Slots that one turn may sweep, so that the sweep never stalls the path.
 const SWEEP_SLOTS: usize = 512;
-/// A turn that took more than this leaves the sweep for a quieter one.
+/// A turn that took more than this sweeps less: but it does sweep, or a flood would keep every idle flow alive.
 const BUSY: usize = 64;
+const SWEEP_SLOTS_BUSY: usize = SWEEP_SLOTS / 8;
 /// How often a send that reported an older error is sent again.
 const RESENDS: usize = 4;
 /// Room that every receive leaves in its buffer.
@@ -125,6 +126,7 @@ impl<R: FlowRecord> Worker<R> {
         let now = now_ns();
         self.last_return_ns = now;
         self.last_sweep_ns = now;
+        self.forwarder.resume();
         Ok(now)
     }
 
@@ -143,9 +145,7 @@ impl<R: FlowRecord> Worker<R> {
         self.settle();
         let taken = self.forward_all(now)?;
         self.forwarder.counters().turns += 1;
-        if taken < BUSY {
-            self.sweep(now);
-        }
+        self.sweep(now, if taken < BUSY { SWEEP_SLOTS } else { SWEEP_SLOTS_BUSY });
         Ok(())
     }
 
@@ -333,15 +333,14 @@ impl<R: FlowRecord> Worker<R> {
     fn failed(&mut self, failed: FailedSend) {
         let mut error = failed.error;
         for _ in 0..RESENDS {
-            if error == libc::EMSGSIZE {
-                break;
-            }
             self.sockets.drain_errors(failed.departure.socket, |error| self.forwarder.path_error(&error));
             match self.port.send_again(&failed) {
                 Ok(()) => return,
                 Err(e) => error = e.raw_os_error().unwrap_or(libc::EIO),
             }
         }
+        // What the last try queued: errors count against the receive buffer, and nothing else would ever read them.
+        self.sockets.drain_errors(failed.departure.socket, |error| self.forwarder.path_error(&error));
         self.count_sent(&failed.departure, 1u64.wrapping_neg(), (failed.len as u64).wrapping_neg());
         let counters = self.forwarder.counters();
         match error {
@@ -351,12 +350,16 @@ impl<R: FlowRecord> Worker<R> {
         }
     }
 
-    fn sweep(&mut self, now: u64) {
-        let elapsed = now.saturating_sub(self.last_sweep_ns);
-        let share = u128::from(elapsed) * self.forwarder.capacity() as u128 / u128::from(SWEEP_NS);
-        if share > 0 {
-            self.last_sweep_ns = now;
-            self.forwarder.sweep((share as usize).min(SWEEP_SLOTS), now);
+    fn sweep(&mut self, now: u64, most: usize) {
+        let capacity = self.forwarder.capacity() as u64;
+        // After a long sleep one whole sweep is owed, not several.
+        let elapsed = now.saturating_sub(self.last_sweep_ns).min(SWEEP_NS);
+        let share = (u128::from(elapsed) * u128::from(capacity) / u128::from(SWEEP_NS)) as u64;
+        let slots = share.min(most as u64);
+        if slots > 0 {
+            self.forwarder.sweep(slots as usize, now);
+            // What was not swept is still owed.
+            self.last_sweep_ns = now - (elapsed - slots * SWEEP_NS / capacity).min(elapsed);
         }
     }
 }

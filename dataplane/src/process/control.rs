@@ -10,6 +10,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Control {
     channel: Option<Channel>,
+    /// Why nothing was heard last, where it was not for want of time.
+    trouble: Option<String>,
 }
 
 impl Control {
@@ -22,12 +24,12 @@ impl Control {
             let message = format!("--control-fd: {error}");
             Fault::operator("not-a-channel", message, "the option is for controld; leave it out")
         })?;
-        Ok(Self { channel })
+        Ok(Self { channel, trouble: None })
     }
 
     /// No supervisor.
     pub(super) fn none() -> Self {
-        Self { channel: None }
+        Self { channel: None, trouble: None }
     }
 
     /// Whether there is a supervisor.
@@ -69,6 +71,11 @@ impl Control {
         }
     }
 
+    /// Why [`Control::hear`] heard nothing.
+    pub(super) fn silence(&self, waited: Duration) -> String {
+        self.trouble.clone().unwrap_or_else(|| format!("nothing came within {waited:?}"))
+    }
+
     /// The next message; `None` when there is none within the time. A supervisor that is gone is forgotten.
     pub(super) fn hear(&mut self, timeout: Duration) -> Option<(Message, Vec<OwnedFd>)> {
         loop {
@@ -81,11 +88,13 @@ impl Control {
                     }));
                 }
                 Err(ChannelError::TimedOut(_)) => return None,
-                Err(ChannelError::Closed) => {
+                Err(error @ ChannelError::Closed) => {
+                    self.trouble = Some(error.to_string());
                     tracing::warn!("the supervisor is gone; serving on without it");
                     self.channel = None;
                 }
                 Err(error) => {
+                    self.trouble = Some(error.to_string());
                     tracing::warn!(%error, "a message from the supervisor could not be read");
                     return None;
                 }

@@ -262,9 +262,16 @@ impl<R: FlowRecord> Process<R> {
                     return self.end(code);
                 }
             }
-            if !self.control.present() && self.successor.is_some() {
-                // Nobody is left to tell it to proceed, and the predecessor serves.
-                return self.end(UNDONE);
+            if !self.control.present() {
+                if self.waiting() {
+                    // Nobody is left to tell it to proceed, and the predecessor serves.
+                    return self.end(UNDONE);
+                }
+                // Nobody is left to undo the swap either: it is final.
+                self.spent.clear();
+                if self.parked {
+                    self.orders.stop();
+                }
             }
             self.sleep();
         }
@@ -282,7 +289,12 @@ impl<R: FlowRecord> Process<R> {
     fn stop(&mut self) -> bool {
         self.orders.stop();
         // A successor that has not begun the switch has a worker that waits for it; it ends with the process.
-        self.running == 0 || self.successor.is_some()
+        self.running == 0 || self.waiting()
+    }
+
+    /// A successor that has not begun the switch: it can end without a trace.
+    fn waiting(&self) -> bool {
+        self.successor.as_ref().is_some_and(|successor| !successor.switching())
     }
 
     fn event(&mut self, event: Event) -> Option<u8> {
@@ -341,11 +353,11 @@ impl<R: FlowRecord> Process<R> {
             Event::Failed { fault } => {
                 tracing::error!(%fault, "a worker cannot go on");
                 let error = fault;
-                let message = match self.successor {
-                    Some(_) => Message::Refused(Refused { error }),
-                    None => Message::Fault(FaultNotice { error }),
-                };
-                self.control.say(message);
+                if self.successor.is_some() {
+                    self.control.say(Message::Refused(Refused { error }));
+                    return Some(REFUSED);
+                }
+                self.control.say(Message::Fault(FaultNotice { error }));
                 return Some(FAILED);
             }
         }
@@ -378,13 +390,14 @@ impl<R: FlowRecord> Process<R> {
             Message::Abort(abort) => {
                 tracing::info!(abort.swap, abort.reason, "the swap is off");
                 self.orders.expect_nobody();
-                if self.successor.is_some() {
+                if self.waiting() {
                     return Some(UNDONE);
                 }
             }
             Message::Proceed(proceed) => {
                 let quiesce = Duration::from_nanos(proceed.quiesce_ns);
                 if let Some(successor) = &mut self.successor
+                    && !successor.switching()
                     && let Err(error) = successor.proceed(quiesce)
                 {
                     self.control.say(Message::Undone(Undone { swap: proceed.swap, error }));
@@ -432,7 +445,10 @@ fn welcomed(control: &mut Control) -> Result<Welcome, Fault> {
         Some((Message::Welcome(welcome), _)) => Ok(welcome),
         Some((Message::Refused(refused), _)) => Err(refused.error),
         Some((other, _)) => Err(Fault::peer("unexpected", format!("expected welcome, got {other:?}"), "")),
-        None => Err(Fault::peer("not-welcomed", "the supervisor did not answer", "see controld's log")),
+        None => {
+            let message = format!("the supervisor did not answer: {}", control.silence(WELCOMED_WITHIN));
+            Err(Fault::peer("not-welcomed", message, "see controld's log"))
+        }
     }
 }
 

@@ -50,8 +50,9 @@ pub(super) fn receive(control: &mut Control) -> Result<Inherited, Fault> {
             Some((Message::Stop(_), _)) => return Err(Fault::peer("aborted", "told to stop", "")),
             Some((other, _)) => tracing::debug!(?other, "not yet of interest"),
             None => {
-                let message = format!("no descriptors within {HANDED_WITHIN:?}");
-                return Err(Fault::peer("no-descriptors", message, "see controld's log"));
+                let message = format!("no descriptors came: {}", control.silence(HANDED_WITHIN));
+                let remedy = "see controld's log; raise RLIMIT_NOFILE if descriptors were cut off";
+                return Err(Fault::peer("no-descriptors", message, remedy));
             }
         }
     }
@@ -89,6 +90,11 @@ impl Successor {
             leader: Some(leader),
             ready: false,
         })
+    }
+
+    /// The leader makes the switch: its outcome decides, not the supervisor.
+    pub(super) fn switching(&self) -> bool {
+        self.leader.is_none()
     }
 
     pub(super) fn copying(&self, control: &Control, step: background::Step) {

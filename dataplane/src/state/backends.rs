@@ -4,7 +4,8 @@ use crate::core::topology::Topology;
 use shm_state::Layout;
 use shm_state::error::RegionError;
 use shm_state::segment::Segment;
-use shm_state::table::{Records, Slot};
+use shm_state::table::{Records, RecordsView, Slot};
+use std::ops::ControlFlow;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// One backend.
@@ -68,9 +69,14 @@ impl BackendTable {
     }
 
     fn join(records: Records<BackendRecord>, topology: &Topology) -> Result<Self, RegionError> {
-        let all = || (0..records.capacity() as u32).map(Slot).filter(|&slot| records.is_live(slot));
+        // By copies: somebody else may hold the table still, and write to it.
+        let mut known = Vec::new();
+        RecordsView::attach(records.segment().clone())?.for_each_live(|slot, _, bytes| {
+            known.extend(BackendRecord::read_from_bytes(bytes).ok().map(|record| (record.id, Slot(slot as u32))));
+            ControlFlow::Continue(())
+        });
         let slot = |id| {
-            all().find(|&slot| records.get(slot).id == id).ok_or_else(|| RegionError::Claim {
+            known.iter().find(|(known, _)| *known == id).map(|(_, slot)| *slot).ok_or_else(|| RegionError::Claim {
                 segment: records.segment().id(),
                 what: "backends",
                 found: records.capacity() as u64,

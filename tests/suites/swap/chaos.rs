@@ -11,7 +11,7 @@ use tests::ctl::exit;
 use tests::json::At;
 use tests::load::{Load, Plan};
 use tests::oracle::Faults;
-use tests::process::{is_alive, signal};
+use tests::process::{assert_gone, signal};
 use tests::wait::until;
 use tests::world::World;
 
@@ -29,7 +29,6 @@ impl Scene {
         let backends = Backend::several(2);
         let mut config = Config::new(backends.iter().map(Backend::address));
         config.control.quiesce_timeout = "100ms".into();
-        config.control.phase_timeout = "2s".into();
         let plan = Plan { rate: 1500, flows: 50, newcomers: 20, ..Plan::at(config.front()) };
         let world = World::start(config);
         let load = Load::start(plan);
@@ -93,7 +92,7 @@ fn a_new_process_that_is_killed_at_any_instant_moves_no_flow() {
             signal(new, Signal::SIGKILL);
         });
         undone += u32::from(code != exit::OK);
-        assert!(!is_alive(struck));
+        assert_gone(struck);
         scene.assert_serves(3 - layout);
     }
     assert!(undone > 0, "some were killed before they had won");

@@ -37,6 +37,9 @@ pub struct Completion {
     pub flags: u32,
 }
 
+/// How often a submission is tried while the kernel is short of memory.
+const SUBMIT_TRIES: u32 = 1000;
+
 /// The completion carries a provided buffer.
 const CQE_BUFFER: u32 = 1;
 /// The request will make more completions.
@@ -134,8 +137,12 @@ impl Ring {
     /// # Errors
     /// What the kernel said; whatever it consumed counts as submitted.
     pub fn submit(&mut self) -> io::Result<()> {
+        let mut patience = SUBMIT_TRIES;
         while self.tail != self.submitted {
-            self.enter(0, 0, None)?;
+            match self.enter(0, 0, None) {
+                Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) && patience > 0 => patience -= 1,
+                other => other?,
+            }
         }
         Ok(())
     }
@@ -147,9 +154,13 @@ impl Ring {
     #[inline]
     pub fn wait(&mut self, want: u32, timeout: Duration) -> io::Result<()> {
         match self.enter(want, setup::GETEVENTS, Some(timeout)) {
-            Err(e) if matches!(e.raw_os_error(), Some(libc::ETIME | libc::EINTR)) => Ok(()),
-            other => other,
+            Err(e) if matches!(e.raw_os_error(), Some(libc::ETIME | libc::EINTR)) => {}
+            // The kernel has no memory for a request just now: submit() tries again.
+            Err(e) if e.raw_os_error() == Some(libc::EAGAIN) => {}
+            other => other?,
         }
+        // A kernel that is short of memory takes a part only; what the rest points to is about to be reused.
+        self.submit()
     }
 
     /// Completions that wait to be taken.
