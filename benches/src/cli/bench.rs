@@ -51,7 +51,7 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let mut all = Vec::new();
     for scenario in &scenarios {
         eprintln!("{}: {}", scenario.name, scenario.about);
-        let rows = match one(scenario, args, &host) {
+        let rows = match apart(|| one(scenario, args, &host)) {
             Ok(rows) => rows,
             Err(error @ (Error::Interrupted | Error::Usage(_))) => return Err(error),
             Err(error) => vec![Row::missing(&scenario.name, error.to_string(), &host)],
@@ -69,6 +69,14 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         .map(|row| format!("{}/{}", row.scenario, row.metric))
         .collect();
     if bad.is_empty() { Ok(()) } else { Err(Error::Failed(format!("does not hold: {}", bad.join(", ")))) }
+}
+
+/// Runs a scenario on a thread of its own: what it binds to a core or to a scheduling class ends with it.
+fn apart<T: Send>(scenario: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| match scope.spawn(scenario).join() {
+        Ok(outcome) => outcome,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
 }
 
 fn wanted(args: &RunArgs) -> Result<Vec<Scenario>> {

@@ -31,6 +31,8 @@ pub struct Control {
     pub state_dir: PathBuf,
     pub dataplane: PathBuf,
     pub probation: String,
+    /// Generous: on a crowded host a thread may wait longer than the default for its processor.
+    pub quiesce_timeout: String,
     pub swap_cpus: Vec<usize>,
 }
 
@@ -103,6 +105,7 @@ impl Config {
                 state_dir: setting.dir.join("state"),
                 dataplane: setting.dataplane.to_owned(),
                 probation: text(setting.probation),
+                quiesce_timeout: "100ms".to_owned(),
                 swap_cpus: vec![setting.background_cpu],
             },
             runtime: Runtime { workers: 1, cpus: vec![setting.cpu], scheduling: setting.scheduling.to_owned() },
