@@ -45,19 +45,22 @@ pub fn executables() -> &'static Executables {
             "debug" => "dev",
             other => other,
         };
-        let options = ["--profile".into(), profile.into(), "--target-dir".into(), target_dir.into()];
+        // The whole workspace, as `cargo test --workspace` does: dependencies then have the same features and are
+        // compiled once.
+        let options =
+            ["--workspace".into(), "--profile".into(), profile.into(), "--target-dir".into(), target_dir.into()];
         cargo_build(&options, &[])
     })
 }
 
-/// Builds the executables with further options and environment.
+/// Builds the executables; the options say of which packages, and how.
 ///
 /// # Panics
 /// When cargo fails; its messages go to standard error.
 pub fn cargo_build(options: &[OsString], environment: &[(&str, &str)]) -> Executables {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--message-format=json-render-diagnostics", "-p", "dataplane", "-p", "control", "--bins"])
+        .args(["build", "--bins", "--message-format=json-render-diagnostics"])
         .args(options)
         .envs(environment.iter().copied())
         .current_dir(workspace())

@@ -56,8 +56,8 @@ pub struct Load {
 #[derive(Debug, Clone)]
 pub struct Seen {
     pub oracle: Oracle,
-    /// Local port of each flow.
-    pub ports: HashMap<u32, u16>,
+    /// Local address of each flow.
+    pub clients: HashMap<u32, SocketAddr>,
 }
 
 impl Seen {
@@ -204,11 +204,11 @@ impl Clients {
         for _ in 0..50 {
             self.listen();
         }
-        let ports = self.clients.iter().map(|client| {
+        let clients = self.clients.iter().map(|client| {
             let address = client.socket.local_addr().expect("a bound socket has an address");
-            (client.flow, address.port())
+            (client.flow, address)
         });
-        Seen { ports: ports.collect(), oracle: self.oracle }
+        Seen { clients: clients.collect(), oracle: self.oracle }
     }
 
     fn under_way(&self) -> u64 {

@@ -196,11 +196,15 @@ impl Channel {
     pub fn recv(&self, timeout: Option<Duration>) -> Result<Received, ChannelError> {
         let deadline = timeout.map(|t| Instant::now() + t);
         let mut buffer = vec![0_u8; PACKET_BYTES_MAX];
+        let mut reset = false;
         loop {
             match socket::recv_packet(self.fd.as_fd(), &mut buffer) {
                 Ok(packet) => return judge(packet, &buffer),
                 Err(error) => match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
                     Errno::EINTR => {}
+                    // A peer that ended with packets unread resets the channel; that is reported once, ahead of the last
+                    // words that it left in our queue.
+                    Errno::ECONNRESET if !reset => reset = true,
                     Errno::EAGAIN => {
                         let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
                         if left == Some(Duration::ZERO) || !self.wait(PollFlags::POLLIN, left)? {

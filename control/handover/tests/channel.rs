@@ -143,6 +143,17 @@ fn the_end_of_the_peer_and_silence_are_told_apart() {
 }
 
 #[test]
+fn the_last_words_of_a_peer_that_did_not_listen_are_read() {
+    let (a, b) = Channel::pair().expect("pair");
+    b.send(&Message::Stop(Stop {}), &[]).expect("send");
+    a.send(&Message::Stop(Stop {}), &[]).expect("send");
+    // The kernel resets a channel whose end is closed with packets unread, and says so ahead of what is in the queue.
+    drop(a);
+    assert!(b.recv(None).is_ok(), "the last words come first");
+    assert!(matches!(b.recv(None), Err(ChannelError::Closed)));
+}
+
+#[test]
 fn a_peer_that_does_not_read_fills_the_channel_and_blocks_nobody() {
     let (a, _b) = Channel::pair().expect("pair");
     let stop = Message::Stop(Stop {});

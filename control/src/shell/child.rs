@@ -44,6 +44,8 @@ pub struct Child {
     pidfd: OwnedFd,
     channel: Channel,
     open: bool,
+    /// The process takes no more messages; what it said before may still be unread.
+    deaf: bool,
     outbox: VecDeque<(Message, Vec<Arc<OwnedFd>>)>,
 }
 
@@ -92,6 +94,7 @@ impl Child {
             pidfd,
             channel,
             open: true,
+            deaf: false,
             outbox: VecDeque::new(),
         })
     }
@@ -108,7 +111,7 @@ impl Child {
 
     /// True while something waits to be sent.
     pub fn has_mail(&self) -> bool {
-        self.open && !self.outbox.is_empty()
+        self.open && !self.deaf && !self.outbox.is_empty()
     }
 
     /// Sends a message, now or as soon as there is room.
@@ -129,13 +132,15 @@ impl Child {
     /// Sends what there is room for.
     pub fn flush(&mut self) {
         while self.open
+            && !self.deaf
             && let Some((message, fds)) = self.outbox.front()
         {
             let fds: Vec<BorrowedFd<'_>> = fds.iter().map(|fd| fd.as_fd()).collect();
             match self.channel.try_send(message, &fds) {
                 Ok(()) => drop(self.outbox.pop_front()),
                 Err(ChannelError::Full) => return,
-                Err(ChannelError::Closed) => self.open = false,
+                // Its last words, such as why it refuses, are read all the same.
+                Err(ChannelError::Closed) => self.deaf = true,
                 Err(error) => {
                     tracing::error!(pid = self.pid, %error, message = message.type_name(), "message not sent");
                     self.outbox.pop_front();

@@ -35,9 +35,8 @@ fn build() -> Executables {
     let options = |target: &str| -> Vec<OsString> {
         // How fast they are does not matter here; how fast they are built does.
         let quick = ["--config", "profile.dev.package.'*'.opt-level=0", "--config", "profile.dev.debug=0"];
-        let plain =
-            quick.into_iter().chain(["--profile", "dev", "--target", target, "--target-dir"]).map(OsString::from);
-        plain.chain([target_dir.clone().into()]).collect()
+        let what = ["-p", "dataplane", "-p", "control", "--profile", "dev", "--target", target, "--target-dir"];
+        quick.into_iter().chain(what).map(OsString::from).chain([target_dir.clone().into()]).collect()
     };
     if installed.lines().any(|target| target == musl) {
         cargo_build(&options(&musl), &[])

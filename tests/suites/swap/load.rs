@@ -27,7 +27,7 @@ fn assert_exact(world: &World, seen: &Seen, backends: &[Backend], plan: &Plan) {
     }
     assert_eq!(counters["bytes_up"], sent * plan.len as u64);
     assert_eq!(counters["bytes_down"], sent * (plan.len + MARK_LEN) as u64);
-    assert_eq!(counters["flows_created"], seen.ports.len());
+    assert_eq!(counters["flows_created"], seen.clients.len());
     for name in counters.as_object().expect("counters").keys() {
         let counts_loss = ["refused_", "drop_"].iter().any(|start| name.starts_with(start))
             || ["flows_expired", "tx_again", "tx_msgsize", "tx_failed", "icmp_errors", "no_buffers", "cq_overflow"]
@@ -36,16 +36,13 @@ fn assert_exact(world: &World, seen: &Seen, backends: &[Backend], plan: &Plan) {
     }
     assert_eq!(backends.iter().map(Backend::answered).sum::<u64>(), sent, "backends answered what was sent");
     let rows = world.flows();
-    assert_eq!(rows.len(), seen.ports.len());
-    let by_port = |port: u16| rows.iter().find(|row| row["client_port"] == port);
-    for (flow, port) in &seen.ports {
+    assert_eq!(rows.len(), seen.clients.len());
+    for (flow, client) in &seen.clients {
+        let is = |row: &&Value| row["client_port"] == client.port() && row["client"] == client.ip().to_string();
+        let row = rows.iter().find(is).unwrap_or_else(|| panic!("no row for client {client}"));
         let view = &seen.oracle.flows[flow];
-        let row = by_port(*port).unwrap_or_else(|| panic!("no row for client port {port}"));
-        assert_eq!(
-            (row["packets_up"].as_u64(), row["packets_down"].as_u64()),
-            (Some(view.sent.into()), Some(view.answered.len() as u64)),
-            "{row:#}"
-        );
+        let counted = (row.number("/packets_up"), row.number("/packets_down"));
+        assert_eq!(counted, (view.sent.into(), view.answered.len() as u64), "{row:#}");
     }
 }
 
