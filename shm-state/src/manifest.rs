@@ -95,6 +95,7 @@ impl StopStamp {
 
 impl HandoverWords {
     /// Whether the first `workers` workers have all stopped in `generation`.
+    // PAIR stopped: the other end of StopStamp::stop.
     pub fn all_stopped(&self, workers: usize, generation: u64) -> bool {
         self.stops[..workers.min(WORKERS_MAX)].iter().all(|stop| stop.generation.load(Ordering::SeqCst) == generation)
     }
@@ -112,6 +113,7 @@ impl HandoverWords {
     }
 
     /// The request that stands, if any. One relaxed-cost load: called once per turn of the packet loop.
+    // PAIR request: acquire here, release in ask().
     #[inline]
     pub fn request(&self) -> Option<Request> {
         let word = self.request.load(Ordering::Acquire);
