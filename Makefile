@@ -4,7 +4,9 @@ CARGO ?= cargo
 # The bench scenario to run; all of them when empty.
 SCENARIO ?=
 
-SWAPBENCH := $(CARGO) run --release --locked -p benches --bin swapbench --
+# Where cargo puts what it builds. Not `cargo run`: it would choose features for one package only, and build it twice.
+TARGET = $(shell $(CARGO) metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+SWAPBENCH = $(TARGET)/release/swapbench
 
 .DEFAULT_GOAL := help
 

@@ -45,11 +45,10 @@ pub fn executables() -> &'static Executables {
             "debug" => "dev",
             other => other,
         };
-        // The whole workspace, as `cargo test --workspace` does: dependencies then have the same features and are
-        // compiled once.
-        let options =
-            ["--workspace".into(), "--profile".into(), profile.into(), "--target-dir".into(), target_dir.into()];
-        cargo_build(&options, &[])
+        // As much as `cargo test --workspace` asks for, one test included because of what dev-dependencies add:
+        // dependencies then have the same features and are not compiled again.
+        let what = ["--workspace", "--test", "static", "--profile", profile, "--target-dir"].map(OsString::from);
+        cargo_build(&[&what[..], &[target_dir.into()]].concat(), &[])
     })
 }
 

@@ -14,6 +14,7 @@ pub mod load;
 pub mod net;
 pub mod oracle;
 pub mod process;
+pub mod region;
 pub mod tools;
 pub mod udp;
 pub mod wait;

@@ -1,31 +1,16 @@
 //! What lies in the running region, damaged on purpose: the next binary refuses it by name, and the old one serves on.
 
-use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
-use shm_state::prelude::{Kind, SegmentId};
-use shm_state::segment::Segment;
+use shm_state::prelude::SegmentId;
 use tests::backend::Backend;
 use tests::build::executables;
 use tests::config::Config;
 use tests::ctl::exit;
 use tests::json::At;
+use tests::region::{FLOWS, FLOWS_INDEX, segment_of};
 use tests::udp::Udp;
 use tests::world::World;
-
-/// A segment of a running process, opened a second time.
-fn segment_of(pid: u32, wanted: SegmentId) -> Segment {
-    let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("a process of ours");
-    let opened = fds.flatten().filter(|fd| {
-        std::fs::read_link(fd.path()).is_ok_and(|target| target.to_string_lossy().contains("memfd:hitless"))
-    });
-    let segments = opened.filter_map(|fd| {
-        let file = std::fs::File::options().read(true).write(true).open(fd.path()).ok()?;
-        Segment::attach(OwnedFd::from(file)).ok()
-    });
-    let mut found = segments.filter(|segment| segment.id() == wanted);
-    found.next().unwrap_or_else(|| panic!("process {pid} has no segment {wanted}"))
-}
 
 /// Overwrites a word of a segment's body, asks for a swap, and puts the word back.
 #[track_caller]
@@ -50,15 +35,13 @@ fn corrupt_headers_in_the_running_region_are_refused_by_name() {
     let backends = Backend::several(1);
     let world = World::start(Config::new(backends.iter().map(Backend::address)));
     let scene = (world, backends);
-    let flows = SegmentId::new(Kind::Table, 1);
     // The first words of a table's body: capacity, record length, stride …
-    refused_with(&scene, flows, 0, 0, &["table:1", "capacity"]);
-    refused_with(&scene, flows, 0, u64::MAX, &["table:1", "capacity"]);
-    refused_with(&scene, flows, 0, 1 << 20, &["table:1"]);
-    refused_with(&scene, flows, 8, 7, &["table:1", "record length"]);
-    refused_with(&scene, flows, 16, 64, &["table:1", "slot stride"]);
-    let index = SegmentId::new(Kind::Index, 2);
-    refused_with(&scene, index, 0, u64::MAX, &["index:2"]);
+    refused_with(&scene, FLOWS, 0, 0, &["table:1", "capacity"]);
+    refused_with(&scene, FLOWS, 0, u64::MAX, &["table:1", "capacity"]);
+    refused_with(&scene, FLOWS, 0, 1 << 20, &["table:1"]);
+    refused_with(&scene, FLOWS, 8, 7, &["table:1", "record length"]);
+    refused_with(&scene, FLOWS, 16, 64, &["table:1", "slot stride"]);
+    refused_with(&scene, FLOWS_INDEX, 0, u64::MAX, &["index:2"]);
     let (world, _backends) = scene;
     world.swap(&executables().dataplane_v1);
 }

@@ -1,12 +1,14 @@
 //! The flow table, row by row, across translations.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use serde_json::Value;
 use tests::backend::Backend;
 use tests::build::executables;
 use tests::config::Config;
 use tests::json::At;
+use tests::region::{FLOWS, each_word, segment_of};
 use tests::udp::Udp;
 use tests::world::World;
 
@@ -93,4 +95,40 @@ fn expiry_and_new_flows_go_on_after_a_translation() {
         world.await_counter("flows_expired", created);
         assert_eq!(world.status().number("/flows_live"), 0);
     }
+}
+
+/// No traffic of a test brings a counter beyond 32 bits, so it is put there.
+#[test]
+fn what_layout_1_cannot_hold_is_clamped_and_counted() {
+    let backends = Backend::several(1);
+    let world = World::start(Config::new(backends.iter().map(Backend::address)));
+    let clients: Vec<_> = (0..10).map(|_| Udp::v4()).collect();
+    for client in &clients {
+        client.ask(b"a flow, and nothing after it", world.config.front());
+    }
+    let large = u64::from(u32::MAX) + 1;
+    let flows = segment_of(world.dataplane_pid(), FLOWS);
+    let mut number = 0;
+    each_word(&flows, "packets_up", |word| {
+        number += 1;
+        // The largest that fits, and three that do not.
+        if number <= 4 {
+            word.store(if number == 1 { large - 1 } else { large * number }, Ordering::Relaxed);
+        }
+    });
+    assert_eq!(number, 10);
+    let report = world.swap(&executables().dataplane_v1);
+    let clamped = [serde_json::json!({"table": "flows", "field": "packets_up", "count": 3})];
+    assert_eq!(report.list("/clamped"), clamped);
+    let mut counts: Vec<_> = rows(&world).values().map(|row| row.number("/packets_up")).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [1, 1, 1, 1, 1, 1, large - 1, large - 1, large - 1, large - 1]);
+
+    // At its end the counter stays, and what fits is widened without loss.
+    clients.iter().for_each(|client| drop(client.ask(b"one more each", world.config.front())));
+    let report = world.swap(&executables().dataplane);
+    assert_eq!(report.list("/clamped"), [] as [Value; 0]);
+    let mut counts: Vec<_> = rows(&world).values().map(|row| row.number("/packets_up")).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [2, 2, 2, 2, 2, 2, large - 1, large - 1, large - 1, large - 1]);
 }
