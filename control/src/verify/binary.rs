@@ -171,10 +171,13 @@ impl Binary {
         Ok(format!("/proc/self/fd/{}", self.file.as_raw_fd()).into())
     }
 
-    /// Whether the process runs the examined file.
+    /// Whether the process runs the examined file. A process that has ended already runs none, and that is no reason
+    /// to doubt the file: its end is judged where it is noticed.
     pub fn is_run_by(&self, pid: u32) -> bool {
-        std::fs::metadata(format!("/proc/{pid}/exe"))
-            .is_ok_and(|m| (m.dev(), m.ino()) == (self.identity.device, self.identity.inode))
+        match std::fs::metadata(format!("/proc/{pid}/exe")) {
+            Ok(m) => (m.dev(), m.ino()) == (self.identity.device, self.identity.inode),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
     }
 }
 
