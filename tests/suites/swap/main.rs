@@ -5,5 +5,7 @@ mod ends;
 mod failures;
 mod flows;
 mod load;
+mod overlap;
 mod plans;
+mod scene;
 mod shapes;
