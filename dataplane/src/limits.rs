@@ -89,11 +89,12 @@ pub const SOCKET_BUFFER_BYTES_MIN: usize = 64 * 1024;
 /// Bytes of one flow in the flow table, in any layout, with its slot header.
 pub const FLOW_ROW_BYTES_MAX: usize = 256;
 
-/// Bytes of the flow index for one flow.
-pub const FLOW_INDEX_BYTES_PER_FLOW: usize = 32;
+/// Bytes of the flow index for one flow at worst: buckets of 8 entries, half full, rounded up to a power of two (32),
+/// and a free slot (4).
+pub const FLOW_INDEX_BYTES_PER_FLOW: usize = 36;
 
 /// Bytes of the identity table for one identity.
-pub const IDENTITY_BYTES_MAX: usize = 16;
+pub const IDENTITY_BYTES_MAX: usize = 20;
 
 /// Shared memory of one process, all segments together.
 pub const REGION_BYTES_MAX: u64 = 32 * GIB;

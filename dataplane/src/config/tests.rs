@@ -173,7 +173,7 @@ fn capacities_are_held_against_the_hosts_memory() {
     let check = |text: &str| Config::parse(Path::new("edge.toml"), text, &small);
     assert_eq!(
         check(&swapped("flows_max = 4096", "flows_max = 16000000")).unwrap_err().to_string(),
-        "edge.toml:15: limits.flows_max = 16000000: the tables would take 4411 MiB of shared \
+        "edge.toml:15: limits.flows_max = 16000000: the tables would take 4472 MiB of shared \
          memory, this host can give 1024 MiB; lower limits.flows_max"
     );
     let wide =

@@ -154,7 +154,8 @@ impl<R: FlowRecord> Worker<R> {
         self.port.ready() > 0
     }
 
-    /// Serves and sends what was received, and takes nothing more from any socket. Returns when that was done.
+    /// Serves and sends what was received, and asks no socket for more. (A receive that the turn before armed again may
+    /// take once when it is submitted; that is served too.) Returns when that was done.
     ///
     /// # Errors
     /// What the kernel said.

@@ -23,6 +23,8 @@ const HEADER_WORDS: usize = 8;
 const ROW_HEADER_WORDS: usize = 8;
 /// Bytes per identity: free pool, reverse map, resting identity, release time.
 pub const BYTES_PER_IDENTITY: usize = 4 + 4 + 4 + 8;
+// The config check refuses what the host has no memory for, and reckons with the limit.
+const _: () = assert!(BYTES_PER_IDENTITY <= crate::limits::IDENTITY_BYTES_MAX);
 /// Resting identities that one allocation may look at, so that its cost is bounded.
 const WAKE_MAX: usize = 4;
 

@@ -28,5 +28,7 @@ pub const BACKENDS: u32 = 5;
 const _: () = {
     use shm_state::Layout;
     assert!(flow_v1::FlowV1::TABLE == FLOWS && flow_v2::FlowV2::TABLE == FLOWS);
+    assert!(size_of::<flow_v1::FlowV1>() + 8 <= crate::limits::FLOW_ROW_BYTES_MAX);
+    assert!(size_of::<flow_v2::FlowV2>() + 8 <= crate::limits::FLOW_ROW_BYTES_MAX);
     assert!(counters::Counters::TABLE == COUNTERS && backends::BackendRecord::TABLE == BACKENDS);
 };
