@@ -155,9 +155,16 @@ pub struct Ready {
     /// Slots still dirty.
     #[serde(default)]
     pub dirty: u64,
+    /// Whether background passes came to little; if not, the old process writes as fast as they copy.
+    #[serde(default = "yes")]
+    pub converged: bool,
     /// What the background phase did.
     #[serde(default)]
     pub tables: Vec<TableWork>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// See [`Message::Activated`].

@@ -60,7 +60,7 @@ fn every_message() -> Vec<Message> {
             total: 20,
             dirty: 1,
         }),
-        Message::Ready(Ready { swap, estimate_ns: 80_000, dirty: 12, tables: vec![table()] }),
+        Message::Ready(Ready { swap, estimate_ns: 80_000, dirty: 12, converged: false, tables: vec![table()] }),
         Message::Activated(Activated {
             swap,
             report: SwitchReport {

@@ -107,16 +107,24 @@ impl Supervisor {
 
     /// Whether the expected blackout is within the budget; keeps the words for the refusal if not.
     fn affordable(&mut self, message: &Message) -> bool {
-        let Message::Ready(Ready { estimate_ns, .. }) = message else { return true };
+        let Message::Ready(Ready { estimate_ns, dirty, converged, .. }) = message else { return true };
         let budget_ns = u64::try_from(self.config.blackout_budget.as_nanos()).unwrap_or(u64::MAX);
         let Some(swap) = &mut self.swap else { return true };
         if *estimate_ns <= budget_ns || swap.request.force_budget {
             return true;
         }
+        let why = if *converged {
+            String::new()
+        } else {
+            format!(
+                ": the running dataplane changes records as fast as they can be copied, {dirty} slots are always left"
+            )
+        };
+        let (estimate, budget) = (estimate_ns / 1000, budget_ns / 1000);
         swap.words = Some(Fault::operator(
             "over-budget",
-            format!("the expected blackout of {} µs is over the budget of {} µs", estimate_ns / 1000, budget_ns / 1000),
-            "raise [control] blackout_budget, or use --force-budget",
+            format!("the expected blackout of {estimate} µs is over the budget of {budget} µs{why}"),
+            "raise [control] blackout_budget, swap when there is less traffic, or use --force-budget",
         ));
         false
     }

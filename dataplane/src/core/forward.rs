@@ -95,8 +95,12 @@ impl<R: FlowRecord> Forwarder<R> {
         &self.topology
     }
 
-    /// The tables are this worker's from now on: goes on where the one before stopped.
-    pub fn resume(&mut self) {
+    /// The tables are this worker's from now on, as `generation`: goes on where the one before stopped. Before the first
+    /// write.
+    pub fn resume(&mut self, generation: u64) {
+        self.flows.hold(generation);
+        self.counters.hold(generation);
+        self.backends.hold(generation);
         self.choices = self.counters().flows_created;
     }
 

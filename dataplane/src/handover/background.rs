@@ -4,12 +4,12 @@ use crate::io::clock::now_ns;
 use crate::io::sched;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
-use shm_state::translate::Copier;
+use shm_state::translate::{Converge, Copier, Remainder};
 use std::time::Duration;
 
-/// The foreground may be left so many blocks; more passes are made while that helps.
-const BLOCKS_LEFT: u64 = 64;
-const PASSES_MAX: u32 = 16;
+/// The foreground may be left with so much; more passes are made while that helps.
+const ENOUGH: Duration = Duration::from_micros(5);
+const PASSES_MAX: u32 = 32;
 
 /// How far the copy is.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub struct Step {
     /// Slots looked at in this pass, of `total`.
     pub done: u64,
     pub total: u64,
-    /// Blocks marked dirty at the end of the pass.
+    /// Slots marked dirty at the end of the pass.
     pub dirty: u64,
 }
 
@@ -32,26 +32,24 @@ pub fn copy(copiers: Vec<Copier>, mut tell: impl FnMut(Step)) -> Vec<(Copier, u6
         let start = now_ns();
         let table = copier.destination().descriptor().name().to_owned();
         copier.first(|at, total| tell(Step { table: table.clone(), pass: 1, done: at, total, dirty: 0 }));
-        let dirty = copier.converge(BLOCKS_LEFT, PASSES_MAX);
+        let left = copier.converge(&mut Converge::new(ENOUGH, PASSES_MAX));
         let total = copier.source().capacity();
-        tell(Step { table, pass: copier.passes(), done: total, total, dirty });
+        tell(Step { table, pass: copier.passes(), done: total, total, dirty: left.slots });
         done.push((copier, now_ns() - start));
     }
     done
 }
 
-/// Right before the switch: what changed since.
-pub fn catch_up(copiers: &mut [Copier]) {
-    for copier in copiers {
-        copier.converge(BLOCKS_LEFT, PASSES_MAX);
-    }
-}
-
-/// Blocks that the foreground would have to copy now, and how long it would take.
-pub fn left(copiers: &[Copier]) -> (u64, Duration) {
-    let blocks: Vec<_> = copiers.iter().map(|copier| (copier.dirty(), copier)).collect();
-    let time = blocks.iter().map(|(dirty, copier)| copier.estimate(*dirty)).sum();
-    (blocks.iter().map(|(dirty, _)| dirty).sum(), time)
+/// Right before the switch: what changed since. Returns what is left, and whether that is little.
+pub fn catch_up(copiers: &mut [Copier]) -> (Remainder, bool) {
+    let mut converged = true;
+    let left = copiers.iter_mut().map(|copier| {
+        let mut converge = Converge::new(ENOUGH, PASSES_MAX);
+        let left = copier.converge(&mut converge);
+        converged &= converge.converged();
+        left
+    });
+    (left.sum(), converged)
 }
 
 /// Keeps the calling thread, and those it starts, off the packet threads' processors where there are others.

@@ -68,6 +68,7 @@ impl<R: FlowRecord> Seat<R> {
         let (mut generation, took_over) = match start {
             Start::Now { generation } => {
                 let fifo = schedule(scheduling)?;
+                worker.resume(generation);
                 outbox.tell(Event::Serving { fifo });
                 (generation, None)
             }
@@ -82,7 +83,7 @@ impl<R: FlowRecord> Seat<R> {
                 let fifo = schedule(scheduling)?;
                 match switch.make(&manifest) {
                     Ok(Won { generation, mut report, spent }) => {
-                        report.entered_ns = worker.enter().map_err(ring_fault)?;
+                        report.entered_ns = worker.enter(generation).map_err(ring_fault)?;
                         report.blackout_ns = match report.last_return_ns {
                             0 => 0,
                             from => report.entered_ns.saturating_sub(from),
@@ -119,6 +120,7 @@ impl<R: FlowRecord> Seat<R> {
             match stand_down(&mut worker, &manifest, &orders, standing, request, quiesce).map_err(ring_fault)? {
                 StoodDown::Resumed { generation: now, fault } => {
                     generation = now;
+                    worker.resume(generation);
                     outbox.tell(Event::Resumed { fault });
                 }
                 StoodDown::Parked { generation } => {

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// A peer on another processor is waited for by looking, for so long; then by sleeping.
 const SPIN_NS: u64 = 100_000;
+/// What changed meanwhile is copied up to the last moment, as long as that takes no longer than this.
+const TOP_UP: Duration = Duration::from_micros(50);
 /// Beyond the old process's own patience, so that it is the one to withdraw.
 const MARGIN: Duration = Duration::from_millis(50);
 
@@ -59,6 +61,8 @@ impl Switch {
     }
 
     fn attempt(mut self, manifest: &Manifest) -> Result<Won, Fault> {
+        // On the old worker's own processor, nothing changes while this runs.
+        self.top_up();
         let mut report = SwitchReport { requested_ns: now_ns(), ..SwitchReport::default() };
         if !self.predecessor_dead {
             self.ask(manifest)?;
@@ -88,8 +92,12 @@ impl Switch {
         Ok(Won { generation, report, spent: self.copiers })
     }
 
+    fn top_up(&mut self) {
+        self.copiers.iter_mut().for_each(|copier| copier.top_up(TOP_UP));
+    }
+
     /// Asks the old process to stop, and waits for its offer.
-    fn ask(&self, manifest: &Manifest) -> Result<(), Fault> {
+    fn ask(&mut self, manifest: &Manifest) -> Result<(), Fault> {
         let words = manifest.handover();
         // The old process's worker 0 tells where it runs only when it stops; what it said at the swap before is as good.
         let my_cpu = sched::cpu().map_or(0, |cpu| cpu + 1);
@@ -119,6 +127,8 @@ impl Switch {
                 return Err(Fault::peer("quiesce-timeout", message, "see whether it is overloaded or hung"));
             }
             if !same_cpu && now < start + SPIN_NS {
+                // The old process is at its last packets, on another processor.
+                self.top_up();
                 std::hint::spin_loop();
             } else {
                 futex::wait(&words.owner_bell, seen, Duration::from_nanos((deadline - now).min(5_000_000)));

@@ -117,17 +117,22 @@ impl<R: FlowRecord> Worker<R> {
         self.port.submit()
     }
 
-    /// The first enter: takes what waits in the sockets. Returns when it came back.
+    /// The first enter, by the holder of `generation`: takes what waits in the sockets. Returns when it came back.
     ///
     /// # Errors
     /// What the kernel said.
-    pub fn enter(&mut self) -> io::Result<u64> {
+    pub fn enter(&mut self, generation: u64) -> io::Result<u64> {
         self.port.wait(0, Duration::ZERO)?;
         let now = now_ns();
         self.last_return_ns = now;
         self.last_sweep_ns = now;
-        self.forwarder.resume();
+        self.resume(generation);
         Ok(now)
+    }
+
+    /// The tables are this worker's from now on, as `generation`.
+    pub fn resume(&mut self, generation: u64) {
+        self.forwarder.resume(generation);
     }
 
     /// One turn of the packet loop.

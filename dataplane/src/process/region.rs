@@ -20,7 +20,7 @@ use shm_state::manifest::{MANIFEST, Manifest};
 use shm_state::prelude::SegmentId;
 use shm_state::segment::Segment;
 use shm_state::table::{Index, Records, RecordsView, Slot};
-use shm_state::translate::{Copier, CopyError};
+use shm_state::translate::{Copier, CopyError, Marking};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
@@ -95,7 +95,9 @@ impl<R: FlowRecord> Region<R> {
                 let records = Records::<R>::create(region_id, view.capacity() as usize).map_err(no_memory)?;
                 let destination =
                     RecordsView::attach(records.segment().clone()).map_err(|e| bad(Records::<R>::id(), &e))?;
-                copiers.push(Copier::new(view, destination, &R::schema()).map_err(|e| refused(R::NAME, e))?);
+                let fine = view.marks_are_fine(manifest.owner().generation());
+                let marking = if fine { Marking::Fine } else { Marking::Coarse };
+                copiers.push(Copier::new(view, destination, &R::schema(), marking).map_err(|e| refused(R::NAME, e))?);
                 own.push(Records::<R>::id());
                 work.action = TableAction::Translated;
                 work.bytes = Records::<R>::bytes(records.capacity()) as u64;

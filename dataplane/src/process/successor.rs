@@ -121,17 +121,18 @@ impl Successor {
 
     /// Declares itself ready once everything is, and only once.
     pub(super) fn declare<R: FlowRecord>(&mut self, control: &Control, region: &Region<R>) {
-        let Some(copiers) = &self.copied else { return };
+        let Some(copiers) = &mut self.copied else { return };
         if self.ready || self.armed < region.io.len() {
             return;
         }
         self.ready = true;
-        let (dirty, time) = background::left(copiers);
+        let (left, converged) = background::catch_up(copiers);
         control.hand(Reason::Own, &region.own_descriptors());
         control.say(Message::Ready(Ready {
             swap: self.swap,
-            estimate_ns: time.as_nanos() as u64 + SWITCH_NS,
-            dirty,
+            estimate_ns: left.time.as_nanos() as u64 + SWITCH_NS,
+            dirty: left.slots,
+            converged,
             tables: self.tables.clone(),
         }));
     }

@@ -92,6 +92,11 @@ impl BackendTable {
         self.records.segment()
     }
 
+    /// The calling process writes as `generation` from now on.
+    pub fn hold(&self, generation: u64) {
+        self.records.hold(generation);
+    }
+
     /// Changes the record of the backend at `target`.
     pub fn update(&mut self, target: usize, change: impl FnOnce(&mut BackendRecord)) {
         let slot = self.slots[target];

@@ -58,6 +58,11 @@ impl<R: FlowRecord> FlowTable<R> {
         Ok(Self { records, index, free })
     }
 
+    /// The calling process writes as `generation` from now on.
+    pub fn hold(&self, generation: u64) {
+        self.records.hold(generation);
+    }
+
     /// How many flows there can be.
     pub fn capacity(&self) -> usize {
         self.records.capacity()

@@ -1,17 +1,21 @@
 //! How a records segment's body is divided, and the check of a foreign body's claim to it.
 //!
-//! Body: header (8 words), dirty marks (one byte per block of slots), slots. A slot is a meta word and the
-//! record.
+//! Body: header (8 words), dirty marks (one byte per block of slots), slots, groups of marks (one byte per line of
+//! marks). A slot is a meta word and the record. Tables of the first release have no groups.
 
+use super::marks::{BLOCK_SLOTS, GROUP_BLOCKS};
 use crate::error::RegionError;
 use crate::segment::Segment;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Slots per dirty mark.
-pub const BLOCK_SLOTS: usize = 8;
 /// Longest record in bytes.
 pub const RECORD_LEN_MAX: usize = 504;
 const HEADER_WORDS: usize = 8;
+/// Header word: where the groups are, from the body's start; 0 where there are none.
+const GROUPS_OFF: usize = 6;
+/// Header word: the generation whose holder marks slots by bits, and their groups. A holder of another generation is an
+/// executable that knows whole blocks only.
+const FINE_GENERATION: usize = 7;
 const META_LEN: usize = 8;
 const LINE: usize = 64;
 
@@ -23,6 +27,8 @@ pub(crate) struct Geometry {
     pub(crate) stride: usize,
     pub(crate) marks_off: usize,
     pub(crate) slots_off: usize,
+    /// `None` in a table that an executable of the first release made.
+    pub(crate) groups_off: Option<usize>,
 }
 
 impl Geometry {
@@ -35,11 +41,25 @@ impl Geometry {
         assert!(capacity > 0 && capacity <= u32::MAX as usize);
         let marks_off = HEADER_WORDS * 8;
         let slots_off = (marks_off + capacity.div_ceil(BLOCK_SLOTS)).next_multiple_of(LINE);
-        Self { capacity, record_len, stride: record_len + META_LEN, marks_off, slots_off }
+        let stride = record_len + META_LEN;
+        let groups_off = Some((slots_off + capacity * stride).next_multiple_of(LINE));
+        Self { capacity, record_len, stride, marks_off, slots_off, groups_off }
     }
 
     pub(crate) fn body_len(&self) -> usize {
-        self.slots_off + self.capacity * self.stride
+        match self.groups_off {
+            Some(off) => off + self.groups(),
+            None => self.slots_off + self.capacity * self.stride,
+        }
+    }
+
+    pub(crate) fn groups(&self) -> usize {
+        self.blocks().div_ceil(GROUP_BLOCKS)
+    }
+
+    /// The word that says whose marks are fine.
+    pub(crate) fn fine_generation<'a>(&self, segment: &'a Segment) -> &'a AtomicU64 {
+        &segment.words(0, HEADER_WORDS)[FINE_GENERATION]
     }
 
     pub(crate) fn blocks(&self) -> usize {
@@ -58,8 +78,11 @@ impl Geometry {
 
     pub(crate) fn write(&self, segment: &Segment) {
         let header = segment.words(0, HEADER_WORDS);
-        let Self { capacity, record_len, stride, marks_off, slots_off } = *self;
-        for (to, value) in header.iter().zip([capacity, record_len, stride, BLOCK_SLOTS, marks_off, slots_off]) {
+        let Self { capacity, record_len, stride, marks_off, slots_off, groups_off } = *self;
+        let groups_off = groups_off.unwrap_or(0);
+        for (to, value) in
+            header.iter().zip([capacity, record_len, stride, BLOCK_SLOTS, marks_off, slots_off, groups_off])
+        {
             to.store(value as u64, Ordering::Relaxed);
         }
     }
@@ -79,7 +102,14 @@ impl Geometry {
         if capacity == 0 || capacity > u64::from(u32::MAX) {
             return Err(claim("capacity", capacity, "1..=4294967295".into()));
         }
-        let geometry = Self::new(capacity as usize, record_len);
+        let mut geometry = Self::new(capacity as usize, record_len);
+        let groups_off = header[GROUPS_OFF].load(Ordering::Relaxed);
+        if groups_off == 0 {
+            geometry.groups_off = None;
+        } else if geometry.groups_off != usize::try_from(groups_off).ok() {
+            let expected = geometry.groups_off.map_or_else(String::new, |off| format!("{off}, or 0"));
+            return Err(claim("groups offset", groups_off, expected));
+        }
         let expected =
             [capacity as usize, record_len, geometry.stride, BLOCK_SLOTS, geometry.marks_off, geometry.slots_off];
         let names = ["capacity", "record length", "slot stride", "slots per block", "marks offset", "slots offset"];

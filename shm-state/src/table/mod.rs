@@ -6,13 +6,15 @@
 mod free;
 mod geometry;
 mod index;
+pub mod marks;
 mod records;
 mod slots;
 mod view;
 
 pub use free::FreeSlots;
-pub use geometry::{BLOCK_SLOTS, RECORD_LEN_MAX};
+pub use geometry::RECORD_LEN_MAX;
 pub use index::{Full, INDEX_VERSION, Index, KeyHash};
+pub use marks::BLOCK_SLOTS;
 pub use records::Records;
 pub use view::RecordsView;
 

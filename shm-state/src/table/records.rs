@@ -1,6 +1,7 @@
 //! The records of one table, for the process that holds it.
 
-use super::geometry::{BLOCK_SLOTS, Geometry};
+use super::geometry::Geometry;
+use super::marks::{self, BLOCK_SLOTS};
 use super::slots::Slots;
 use super::{Meta, Slot};
 use crate::descriptor::Layout;
@@ -120,11 +121,17 @@ impl<R: Layout> Records<R> {
         self.touch(slot);
     }
 
-    /// Marks the slot's block dirty: unconditionally, after every write.
-    // PAIR dirty: release here, acquire in translate::dirty; what was written before the mark is seen after it.
+    /// Marks the slot dirty: unconditionally, after every write. See [`marks`].
     #[inline]
     pub fn touch(&self, slot: Slot) {
-        self.slots.mark(slot.at() / BLOCK_SLOTS).store(1, Ordering::Release);
+        let block = slot.at() / BLOCK_SLOTS;
+        marks::mark(self.slots.mark(block), self.slots.group(block), 1 << (slot.at() % BLOCK_SLOTS));
+    }
+
+    /// The table's holder writes as `generation` from now on, and marks slot by slot. Called whenever the owner word
+    /// names the calling process under a new generation, before the first write.
+    pub fn hold(&self, generation: u64) {
+        self.slots.geometry().fine_generation(self.segment()).store(generation, Ordering::Release);
     }
 
     /// Asks for the cache lines of a record ahead of its use.

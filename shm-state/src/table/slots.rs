@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::geometry::Geometry;
+use super::marks::GROUP_BLOCKS;
 use crate::descriptor::Layout;
 use crate::segment::Segment;
 use std::marker::PhantomData;
@@ -70,5 +71,14 @@ impl<R: Layout> Slots<R> {
         // SAFETY: `block < blocks` was just asserted and the marks lie inside the body (`new`); marks are only
         // ever accessed as atomic bytes.
         unsafe { &*self.base.as_ptr().add(self.geometry.marks_off + block).cast::<AtomicU8>() }
+    }
+
+    #[inline]
+    pub(super) fn group(&self, block: usize) -> Option<&AtomicU8> {
+        assert!(block < self.geometry.blocks());
+        let off = self.geometry.groups_off? + block / GROUP_BLOCKS;
+        // SAFETY: `block < blocks` was just asserted, so its group is one of `groups`, which lie inside the body (`new`);
+        // groups are only ever accessed as atomic bytes.
+        Some(unsafe { &*self.base.as_ptr().add(off).cast::<AtomicU8>() })
     }
 }

@@ -104,10 +104,21 @@ impl RecordsView {
         self.segment.words(self.geometry.slot_off(slot.at()), 1)[0].store(meta.encode(), Ordering::Release);
     }
 
-    /// The dirty mark of a block. Panics when there is no such block.
+    /// The dirty marks, a byte a block.
     #[inline]
-    pub(crate) fn mark(&self, block: usize) -> &AtomicU8 {
-        &self.segment.bytes(self.geometry.marks_off, self.geometry.blocks())[block]
+    pub(crate) fn marks(&self) -> &[AtomicU8] {
+        self.segment.bytes(self.geometry.marks_off, self.geometry.blocks())
+    }
+
+    /// The groups of marks, if the table has them.
+    #[inline]
+    pub(crate) fn groups(&self) -> Option<&[AtomicU8]> {
+        self.geometry.groups_off.map(|off| self.segment.bytes(off, self.geometry.groups()))
+    }
+
+    /// Whether the holder of `generation` marks slot by slot, and the groups.
+    pub fn marks_are_fine(&self, generation: u64) -> bool {
+        self.geometry.fine_generation(&self.segment).load(Ordering::Acquire) == generation
     }
 
     /// Calls `visit(slot, incarnation, record)` for each live record, by slot, until it says to stop.

@@ -6,7 +6,8 @@
 
 mod action;
 mod compile;
-mod dirty;
+mod converge;
+mod copier;
 mod loss;
 mod plan;
 mod refusal;
@@ -17,7 +18,8 @@ mod store;
 mod tests;
 
 pub use action::{Action, FieldAction};
-pub use dirty::{Copier, CopyError, Pass};
+pub use converge::{Converge, Remainder, Verdict};
+pub use copier::{Copier, CopyError, Follower, Marking, Pass};
 pub use loss::{FieldCount, Loss, LossReport, RowMarks, SlotLosses};
 pub use plan::Plan;
 pub use refusal::{Refusal, RefusalKind};

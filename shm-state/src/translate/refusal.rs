@@ -23,6 +23,8 @@ pub enum RefusalKind {
     TooManyLosses,
     /// A record holds a value that does not fit, and the field's policy is to refuse.
     Value,
+    /// Records lie in slots that the destination does not have.
+    Capacity,
 }
 
 /// Why a translation was refused: table, field, reason and what to do about it.
