@@ -74,8 +74,7 @@ impl Segment {
             body_len,
             segment_len,
         });
-        let fd = map::create(&format!("hitless:{id}"), id, segment_len)?;
-        let map = map_whole(id, &fd, segment_len)?;
+        let (fd, map) = map::create(&format!("hitless:{id}"), id, segment_len)?;
         store_bytes(&map, 0, prelude.as_bytes());
         if let Some(bytes) = descriptor {
             store_bytes(&map, descriptor_off as usize, bytes);

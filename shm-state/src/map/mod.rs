@@ -9,7 +9,7 @@ pub mod futex;
 mod memfd;
 pub use memfd::{REQUIRED_SEALS, create, seals};
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw};
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
@@ -21,6 +21,9 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 /// The type is `repr(C)`, has only atomic integers in it, no padding that is read, and needs an alignment of
 /// at most 64 bytes.
 pub unsafe trait AllAtomic: Sized {}
+
+/// Bytes of a huge page; on hosts where it is more, small tables ask in vain.
+const HUGE_PAGE: usize = 2 << 20;
 
 /// A shared, writable mapping of a whole segment.
 #[derive(Debug)]
@@ -34,8 +37,35 @@ impl Mapping {
     /// # Errors
     /// What the kernel said.
     pub fn new(fd: impl AsFd, len: usize) -> std::io::Result<Self> {
-        let raw = MmapOptions::new().len(len).populate().map_raw(fd.as_fd().as_raw_fd())?;
-        Ok(Self { raw })
+        let map = Self::unpopulated(fd, len)?;
+        map.populate()?;
+        Ok(map)
+    }
+
+    /// Maps without faulting anything in. Where huge pages are to be had they are asked for; a host that lacks them is
+    /// only slower.
+    fn unpopulated(fd: impl AsFd, len: usize) -> std::io::Result<Self> {
+        let raw = MmapOptions::new().len(len).map_raw(fd.as_fd().as_raw_fd())?;
+        let map = Self { raw };
+        if map.wants_huge_pages() {
+            let _ = map.raw.advise(Advice::HugePage);
+        }
+        Ok(map)
+    }
+
+    /// Whether the mapping has room for a huge page.
+    fn wants_huge_pages(&self) -> bool {
+        self.len() >= HUGE_PAGE
+    }
+
+    /// Allocates every page by a write fault.
+    fn allocate(&self) -> std::io::Result<()> {
+        self.raw.advise(Advice::PopulateWrite)
+    }
+
+    /// Faults every page in, for writing too: shared memory needs no second fault for that.
+    fn populate(&self) -> std::io::Result<()> {
+        self.raw.advise(Advice::PopulateRead)
     }
 
     /// Length in bytes.
