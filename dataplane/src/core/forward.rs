@@ -78,12 +78,12 @@ impl<R: FlowRecord> Forwarder<R> {
         worker: u32,
     ) -> Result<Self, RegionError> {
         let worker = Slot(worker);
-        if !counters.is_live(worker) {
+        if worker.at() >= counters.capacity() {
             return Err(RegionError::Claim {
                 segment: counters.segment().id(),
                 what: "workers",
                 found: counters.capacity() as u64,
-                expected: format!("a live record {}", worker.0),
+                expected: format!("a record {}", worker.0),
             });
         }
         let mixer = Index::attach(flows.segments()[1].clone())?;

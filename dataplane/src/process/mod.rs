@@ -2,7 +2,9 @@
 
 mod args;
 mod control;
+mod heir;
 mod inherited;
+mod memory;
 mod region;
 mod run;
 mod signals;

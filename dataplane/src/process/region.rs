@@ -1,5 +1,6 @@
 //! The tables of a process: made new at a cold start, or taken over, with those whose layout differs made anew.
 
+use super::heir::Heir;
 use super::inherited::{Inherited, bad};
 use crate::config::Config;
 use crate::core::forward::Forwarder;
@@ -7,20 +8,21 @@ use crate::core::topology::Topology;
 use crate::io::socket_set::SocketSet;
 use crate::io::uring::{IoShape, create_segment};
 use crate::limits::RX_HEAD_BYTES;
-use crate::state::FLOWS_INDEX;
 use crate::state::backends::{BackendRecord, BackendTable};
 use crate::state::counters::Counters;
 use crate::state::flow::FlowRecord;
 use crate::state::flows::FlowTable;
 use crate::state::identities::{self, Identities};
-use handover::messages::{DescriptorEntry, Fault, Role as WireRole, TableAction, TableWork};
+use handover::messages::{DescriptorEntry, Fault, Role as WireRole, TableWork};
+use shm_state::descriptor::Layout;
 use shm_state::directory::{Directory, Role, SegmentEntry};
 use shm_state::error::RegionError;
 use shm_state::manifest::{MANIFEST, Manifest};
 use shm_state::prelude::SegmentId;
+use shm_state::schema::Schema;
 use shm_state::segment::Segment;
-use shm_state::table::{Index, Records, RecordsView, Slot};
-use shm_state::translate::{Copier, CopyError, Marking};
+use shm_state::table::{Records, Slot};
+use shm_state::translate::Copier;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
@@ -77,60 +79,24 @@ impl<R: FlowRecord> Region<R> {
         sockets: Arc<SocketSet>,
         inherited: &Inherited,
     ) -> Result<Self, Fault> {
-        let manifest_segment = inherited.take(MANIFEST)?;
-        let manifest = Manifest::attach(manifest_segment).map_err(|e| bad(MANIFEST, &e))?;
-        let region_id = manifest.region_id();
-        let index = inherited.take(Index::id(FLOWS_INDEX))?;
-        let index = Index::attach(index).map_err(|e| bad(Index::id(FLOWS_INDEX), &e))?;
-        check_capacity(config, &index)?;
-        let (mut copiers, mut tables, mut own) = (Vec::new(), Vec::new(), Vec::new());
-        let source = inherited.take(Records::<R>::id())?;
-        let from_version = source.prelude().layout_version;
-        let mut work =
-            TableWork { table: R::NAME.to_owned(), from_version, to_version: R::VERSION, ..TableWork::default() };
-        let records = match Records::<R>::attach(source.clone()) {
-            Ok(records) => records,
-            Err(RegionError::Layout { .. }) => {
-                let view = RecordsView::attach(source).map_err(|e| bad(Records::<R>::id(), &e))?;
-                let records = Records::<R>::create(region_id, view.capacity() as usize).map_err(no_memory)?;
-                let destination =
-                    RecordsView::attach(records.segment().clone()).map_err(|e| bad(Records::<R>::id(), &e))?;
-                let fine = view.marks_are_fine(manifest.owner().generation());
-                let marking = if fine { Marking::Fine } else { Marking::Coarse };
-                copiers.push(Copier::new(view, destination, &R::schema(), marking).map_err(|e| refused(R::NAME, e))?);
-                own.push(Records::<R>::id());
-                work.action = TableAction::Translated;
-                work.bytes = Records::<R>::bytes(records.capacity()) as u64;
-                records
-            }
-            Err(error) => return Err(bad(Records::<R>::id(), &error)),
-        };
-        tables.push(work);
-        let flows = FlowTable::join(records, index).map_err(|e| bad(Index::id(FLOWS_INDEX), &e))?;
-        let identities = inherited.take(identities::ID)?;
+        let manifest = Manifest::attach(inherited.take(MANIFEST)?).map_err(|e| bad(MANIFEST, &e))?;
+        let mut heir = Heir::new(inherited, manifest.region_id(), manifest.owner().generation());
+        let flows = heir.flows::<R>(config.limits.flows_max as usize)?;
+        let identities = heir.share("identities", identities::ID)?;
         let identities = Identities::attach(identities, &topology.rows()).map_err(|e| bad(identities::ID, &e))?;
-        let counters = inherited.take(Records::<Counters>::id())?;
-        let counters = Records::<Counters>::attach(counters).map_err(|e| bad(Records::<Counters>::id(), &e))?;
-        let backends = inherited.take(Records::<BackendRecord>::id())?;
+        let (counters, source) = heir.table::<Counters>(&Schema::new(Counters::NAME), None)?;
+        if (0..config.runtime.workers).any(|worker| !source.is_live(Slot(worker as u32))) {
+            let id = Records::<Counters>::id();
+            let message = format!("segment {id} has no counters for each of {} workers", config.runtime.workers);
+            return Err(Fault::peer("bad-segment", message, "keep runtime.workers as it is in this version"));
+        }
+        let (backends, source) = heir.table::<BackendRecord>(&Schema::new(BackendRecord::NAME), None)?;
         let backends =
-            BackendTable::attach(backends, &topology).map_err(|e| bad(Records::<BackendRecord>::id(), &e))?;
+            BackendTable::join(backends, &source, &topology).map_err(|e| bad(Records::<BackendRecord>::id(), &e))?;
         let forwarder = Forwarder::new(topology.clone(), flows, identities, counters, backends, 0)
             .map_err(|e| bad(Records::<Counters>::id(), &e))?;
-        for (name, id) in [
-            ("flows.index", Index::id(FLOWS_INDEX)),
-            ("identities", identities::ID),
-            ("counters", Records::<Counters>::id()),
-            ("backends", Records::<BackendRecord>::id()),
-        ] {
-            let version = inherited.take(id)?.prelude().layout_version;
-            tables.push(TableWork {
-                table: name.to_owned(),
-                from_version: version,
-                to_version: version,
-                ..TableWork::default()
-            });
-        }
-        Self::join(config, topology, sockets, manifest, forwarder, own, copiers, tables)
+        let Heir { own, copiers, work, .. } = heir;
+        Self::join(config, topology, sockets, manifest, forwarder, own, copiers, work)
     }
 
     #[expect(clippy::too_many_arguments, reason = "one constructor joins what two ways have made")]
@@ -203,27 +169,7 @@ fn shape(config: &Config) -> IoShape {
     }
 }
 
-fn check_capacity(config: &Config, index: &Index) -> Result<(), Fault> {
-    if index.capacity() == config.limits.flows_max as usize {
-        return Ok(());
-    }
-    let message = format!(
-        "limits.flows_max is {} in {}, but the running flow table has room for {}",
-        config.limits.flows_max,
-        config.file.display(),
-        index.capacity()
-    );
-    Err(Fault::operator("capacity-differs", message, "keep limits.flows_max as it is in this version"))
-}
-
-fn refused(table: &str, error: CopyError) -> Fault {
-    match error {
-        CopyError::Refused(refusal) => Fault::operator("layout-refused", refusal.to_string(), refusal.remedy.clone()),
-        CopyError::Region(error) => Fault::peer("bad-segment", format!("table {table}: {error}"), ""),
-    }
-}
-
-fn no_memory(error: RegionError) -> Fault {
+pub(super) fn no_memory(error: RegionError) -> Fault {
     Fault::kernel("no-segment", error.to_string(), "lower [limits] in the config, or free memory")
 }
 

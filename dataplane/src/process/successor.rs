@@ -7,7 +7,7 @@ use crate::handover::background;
 use crate::handover::take_over::Switch;
 use crate::state::flow::FlowRecord;
 use handover::channel::Collector;
-use handover::messages::{Fault, Message, Progress, Ready, Reason, TableWork, Welcome};
+use handover::messages::{Fault, Message, Progress, Ready, Reason, Refused, TableWork, Welcome};
 use shm_state::owner::{OwnerState, Party};
 use shm_state::translate::Copier;
 use std::sync::mpsc::Sender;
@@ -123,6 +123,12 @@ impl Successor {
     pub(super) fn declare<R: FlowRecord>(&mut self, control: &Control, region: &Region<R>) {
         let Some(copiers) = &mut self.copied else { return };
         if self.ready || self.armed < region.io.len() {
+            return;
+        }
+        // Said before anybody stands still for it.
+        if let Some(refusal) = copiers.iter().find_map(Copier::capacity_refusal) {
+            let error = Fault::operator("no-room", refusal.to_string(), refusal.remedy);
+            control.say(Message::Refused(Refused { error }));
             return;
         }
         self.ready = true;

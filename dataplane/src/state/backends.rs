@@ -3,10 +3,14 @@
 use crate::core::topology::Topology;
 use shm_state::Layout;
 use shm_state::error::RegionError;
+use shm_state::row::RowView;
 use shm_state::segment::Segment;
 use shm_state::table::{Records, RecordsView, Slot};
 use std::ops::ControlFlow;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Stable id of the field that tells backends apart.
+const ID: u32 = 3;
 
 /// One backend.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Layout)]
@@ -57,30 +61,35 @@ impl BackendTable {
             let record = BackendRecord::new(target.id, target.endpoint.ip, target.endpoint.port);
             records.fill(Slot(at as u32), record);
         }
-        Self::join(records, topology)
+        let source = RecordsView::attach(records.segment().clone())?;
+        Self::join(records, &source, topology)
     }
 
-    /// Attaches a predecessor's records.
+    /// Joins records with the topology. `source` is the table as its holder has it, in whatever layout: `records` may be
+    /// a translation that is still to be made.
     ///
     /// # Errors
-    /// The claim that does not hold, or the backend that has no record, by name.
-    pub fn attach(segment: Segment, topology: &Topology) -> Result<Self, RegionError> {
-        Self::join(Records::attach(segment)?, topology)
-    }
-
-    fn join(records: Records<BackendRecord>, topology: &Topology) -> Result<Self, RegionError> {
+    /// The backend that has no record, by name.
+    pub fn join(
+        records: Records<BackendRecord>,
+        source: &RecordsView,
+        topology: &Topology,
+    ) -> Result<Self, RegionError> {
         // By copies: somebody else may hold the table still, and write to it.
         let mut known = Vec::new();
-        RecordsView::attach(records.segment().clone())?.for_each_live(|slot, _, bytes| {
-            known.extend(BackendRecord::read_from_bytes(bytes).ok().map(|record| (record.id, Slot(slot as u32))));
+        source.for_each_live(|slot, _, bytes| {
+            let id = RowView::new(source.descriptor(), bytes).unsigned(ID);
+            known.extend(id.map(|id| (id, Slot(slot as u32))));
             ControlFlow::Continue(())
         });
         let slot = |id| {
-            known.iter().find(|(known, _)| *known == id).map(|(_, slot)| *slot).ok_or_else(|| RegionError::Claim {
-                segment: records.segment().id(),
-                what: "backends",
-                found: records.capacity() as u64,
-                expected: format!("one with id {id:#010x} as in the config"),
+            known.iter().find(|(known, _)| *known == u64::from(id)).map(|(_, slot)| *slot).ok_or_else(|| {
+                RegionError::Claim {
+                    segment: records.segment().id(),
+                    what: "backends",
+                    found: records.capacity() as u64,
+                    expected: format!("one with id {id:#010x} as in the config"),
+                }
             })
         };
         let slots = topology.targets.iter().map(|target| slot(target.id)).collect::<Result<_, _>>()?;

@@ -34,6 +34,19 @@ impl FreeSlots {
         segment.words(0, HEADER_WORDS)[DEPTH].store(capacity as u64, Ordering::Release);
     }
 
+    /// The slot at a place of the stack, 0 at its bottom.
+    pub(crate) fn at(&self, place: u32) -> Option<Slot> {
+        let slot = self.entries().get(place as usize)?.load(Ordering::Relaxed);
+        ((slot as usize) < self.capacity).then_some(Slot(slot))
+    }
+
+    /// Puts another slot at a place of the stack.
+    pub(crate) fn put(&self, place: u32, slot: Slot) {
+        if let Some(entry) = self.entries().get(place as usize) {
+            entry.store(slot.0, Ordering::Relaxed);
+        }
+    }
+
     /// Free slots now; at most the capacity, whatever the segment says.
     #[inline]
     pub fn len(&self) -> usize {

@@ -74,6 +74,11 @@ impl Index {
         Self::buckets_off() + Self::buckets_for(capacity) * LINE
     }
 
+    /// Bytes of shared memory that the index of a table of `capacity` records takes.
+    pub fn bytes(capacity: usize) -> usize {
+        Self::body_len(capacity)
+    }
+
     fn body_len(capacity: usize) -> usize {
         Self::free_off(capacity) + capacity * 4
     }
@@ -137,6 +142,15 @@ impl Index {
         key[..8].copy_from_slice(&header[2].to_le_bytes());
         key[8..].copy_from_slice(&header[3].to_le_bytes());
         Ok(Self { segment, buckets_off: Self::buckets_off(), buckets, mask: buckets - 1, capacity, key })
+    }
+
+    /// An empty index of the same table and hash key for another number of records.
+    ///
+    /// # Errors
+    /// See [`RegionError`].
+    pub fn resized(&self, capacity: usize) -> Result<Self, RegionError> {
+        let prelude = self.segment.prelude();
+        Self::create(prelude.region_id, prelude.table, capacity, self.key)
     }
 
     /// The segment.

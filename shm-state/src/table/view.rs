@@ -78,6 +78,11 @@ impl RecordsView {
         Meta::decode(word.load(Ordering::Acquire))
     }
 
+    /// True when `slot` exists and is live: for slot numbers that were read from shared memory.
+    pub fn is_live(&self, slot: Slot) -> bool {
+        slot.at() < self.geometry.capacity && self.meta(slot).live
+    }
+
     /// Copies a slot's record into `to`, word by word, and returns its bytes.
     #[inline]
     pub(crate) fn copy<'a>(&self, slot: Slot, to: &'a mut RecordBuffer) -> &'a [u8] {

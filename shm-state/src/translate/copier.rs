@@ -60,6 +60,11 @@ pub enum Marking {
 pub trait Follower: Send + std::fmt::Debug {
     /// `slot` had the record `before` and has `after` now; `None` is a free slot.
     fn changed(&mut self, slot: Slot, before: Option<&[u8]>, after: Option<&[u8]>);
+
+    /// Why what was derived cannot be used, if so.
+    fn refusal(&self) -> Option<Refusal> {
+        None
+    }
 }
 
 /// Copies one table from its holder's segment into the successor's.
@@ -166,9 +171,14 @@ impl Copier {
         if let Some(refusal) = self.losses.total().refusal() {
             return Err(refusal);
         }
+        self.capacity_refusal().map_or(Ok(pass), Err)
+    }
+
+    /// Whether, as of the last pass, there are records that have no place in the copy.
+    pub fn capacity_refusal(&self) -> Option<Refusal> {
         match self.stranded.count {
-            0 => Ok(pass),
-            count => Err(self.no_slots_for(count)),
+            0 => self.followers.iter().find_map(|follower| follower.refusal()),
+            count => Some(self.no_slots_for(count)),
         }
     }
 

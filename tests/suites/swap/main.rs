@@ -1,5 +1,6 @@
 //! The main job: one dataplane replaced by another while it serves.
 
+mod capacity;
 mod chaos;
 mod ends;
 mod failures;

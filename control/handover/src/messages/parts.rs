@@ -115,6 +115,8 @@ pub enum TableAction {
     Shared,
     /// Records are translated into a new segment.
     Translated,
+    /// Made anew from the records.
+    Rebuilt,
     /// An action that a newer peer knows.
     #[serde(other)]
     Unknown,

@@ -1,0 +1,123 @@
+//! What an heir does with each table of its predecessor: shares it as it is, or makes it anew, to be translated into.
+//!
+//! A table is made anew when its layout or its capacity differs. An index follows the capacity of its records; slots
+//! stay what they are, so that everything else that names them is shared.
+
+use super::inherited::{Inherited, bad};
+use super::memory;
+use super::region::no_memory;
+use crate::state::FLOWS_INDEX;
+use crate::state::flow::FlowRecord;
+use crate::state::flows::FlowTable;
+use handover::messages::{Fault, TableAction, TableWork};
+use shm_state::descriptor::Layout;
+use shm_state::error::RegionError;
+use shm_state::prelude::SegmentId;
+use shm_state::schema::Schema;
+use shm_state::segment::Segment;
+use shm_state::table::{Index, Records, RecordsView};
+use shm_state::translate::{Copier, CopyError, IndexBuilder, Marking};
+
+/// A process that takes tables over.
+#[derive(Debug)]
+pub(super) struct Heir<'a> {
+    inherited: &'a Inherited,
+    region_id: [u8; 16],
+    /// The predecessor's.
+    generation: u64,
+    /// Tables that have to be translated before the heir may serve.
+    pub(super) copiers: Vec<Copier>,
+    pub(super) work: Vec<TableWork>,
+    /// Segments that the heir made.
+    pub(super) own: Vec<SegmentId>,
+}
+
+impl<'a> Heir<'a> {
+    pub(super) fn new(inherited: &'a Inherited, region_id: [u8; 16], generation: u64) -> Self {
+        Self { inherited, region_id, generation, copiers: Vec::new(), work: Vec::new(), own: Vec::new() }
+    }
+
+    /// A segment that is shared whatever it holds.
+    ///
+    /// # Errors
+    /// It was not handed over.
+    pub(super) fn share(&mut self, name: &str, id: SegmentId) -> Result<Segment, Fault> {
+        let segment = self.inherited.take(id)?;
+        let version = segment.prelude().layout_version;
+        self.note(name, (version, version), TableAction::Shared, 0);
+        Ok(segment)
+    }
+
+    /// The flows with their index, for `capacity` of them.
+    ///
+    /// # Errors
+    /// What cannot be taken over, by table and field.
+    pub(super) fn flows<R: FlowRecord>(&mut self, capacity: usize) -> Result<FlowTable<R>, Fault> {
+        let id = Index::id(FLOWS_INDEX);
+        let index = Index::attach(self.inherited.take(id)?).map_err(|e| bad(id, &e))?;
+        if index.capacity() == capacity {
+            let (records, _) = self.table::<R>(&R::schema(), Some(capacity))?;
+            self.share("flows.index", id)?;
+            return FlowTable::join(records, index).map_err(|e| bad(id, &e));
+        }
+        let bytes = Index::bytes(capacity) as u64;
+        memory::check(bytes + Records::<R>::bytes(capacity) as u64, "another capacity of table flows")?;
+        let (records, _) = self.table::<R>(&R::schema(), Some(capacity))?;
+        let larger = index.resized(capacity).map_err(no_memory)?;
+        let builder = IndexBuilder::new(larger.clone(), |record: &[u8]| {
+            R::read_from_bytes(record).map(|record| record.key().bytes()).unwrap_or([0; crate::state::key::KEY_LEN])
+        });
+        if let Some(copier) = self.copiers.last_mut() {
+            copier.follow(Box::new(builder));
+        }
+        let version = index.segment().prelude().layout_version;
+        self.note("flows.index", (version, version), TableAction::Rebuilt, bytes);
+        self.own.push(id);
+        FlowTable::join(records, larger).map_err(|e| bad(id, &e))
+    }
+
+    /// A table's records, for `capacity` of them if that is said; and as the predecessor has them.
+    ///
+    /// # Errors
+    /// What cannot be taken over, by table and field.
+    pub(super) fn table<T: Layout>(
+        &mut self,
+        schema: &Schema,
+        capacity: Option<usize>,
+    ) -> Result<(Records<T>, RecordsView), Fault> {
+        let id = Records::<T>::id();
+        let source = self.inherited.take(id)?;
+        let versions = (source.prelude().layout_version, T::VERSION);
+        let view = RecordsView::attach(source.clone()).map_err(|e| bad(id, &e))?;
+        match Records::<T>::attach(source) {
+            Ok(records) if capacity.is_none_or(|capacity| capacity == records.capacity()) => {
+                self.note(T::NAME, versions, TableAction::Shared, 0);
+                return Ok((records, view));
+            }
+            Ok(_) | Err(RegionError::Layout { .. }) => {}
+            Err(error) => return Err(bad(id, &error)),
+        }
+        let capacity = capacity.unwrap_or(view.capacity() as usize);
+        let bytes = Records::<T>::bytes(capacity) as u64;
+        memory::check(bytes, &format!("the new layout of table {}", T::NAME))?;
+        let records = Records::<T>::create(self.region_id, capacity).map_err(no_memory)?;
+        let destination = RecordsView::attach(records.segment().clone()).map_err(|e| bad(id, &e))?;
+        let marking = if view.marks_are_fine(self.generation) { Marking::Fine } else { Marking::Coarse };
+        self.copiers.push(Copier::new(view.clone(), destination, schema, marking).map_err(|e| refused(T::NAME, e))?);
+        self.own.push(id);
+        self.note(T::NAME, versions, TableAction::Translated, bytes);
+        Ok((records, view))
+    }
+
+    fn note(&mut self, table: &str, (from_version, to_version): (u32, u32), action: TableAction, bytes: u64) {
+        let table = table.to_owned();
+        self.work.push(TableWork { table, from_version, to_version, action, bytes, ..TableWork::default() });
+    }
+}
+
+fn refused(table: &str, error: CopyError) -> Fault {
+    match error {
+        CopyError::Refused(refusal) => Fault::operator("layout-refused", refusal.to_string(), refusal.remedy.clone()),
+        CopyError::Region(error) => Fault::peer("bad-segment", format!("table {table}: {error}"), ""),
+    }
+}
