@@ -6,8 +6,9 @@ use crate::descriptor::Descriptor;
 use crate::error::RegionError;
 use crate::prelude::Kind;
 use crate::segment::Segment;
-use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::ops::{ControlFlow, Range};
+use std::slice::ChunksExact;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// A table of any layout, for reading while its holder writes.
 ///
@@ -89,19 +90,15 @@ impl RecordsView {
         zerocopy::IntoBytes::as_bytes(&to[..words])
     }
 
-    /// Stores a record, word by word. For a table that is this process's own and not yet in use.
+    /// Each of `slots`: its meta word, then its record. Whoever stores into one owns a table that is not yet in use.
+    ///
+    /// # Panics
+    /// When one of them does not exist.
     #[inline]
-    pub(crate) fn store(&self, slot: Slot, record: &[u64]) {
-        let to = self.segment.words(self.geometry.slot_off(slot.at()) + 8, self.geometry.record_len / 8);
-        for (to, from) in to.iter().zip(record) {
-            to.store(*from, Ordering::Relaxed);
-        }
-    }
-
-    /// Stores a slot's meta word. As [`RecordsView::store`].
-    #[inline]
-    pub(crate) fn store_meta(&self, slot: Slot, meta: Meta) {
-        self.segment.words(self.geometry.slot_off(slot.at()), 1)[0].store(meta.encode(), Ordering::Release);
+    pub(crate) fn slots(&self, slots: Range<usize>) -> ChunksExact<'_, AtomicU64> {
+        let Geometry { capacity, stride, slots_off, .. } = self.geometry;
+        assert!(slots.start <= slots.end && slots.end <= capacity, "slots {slots:?} of {capacity}");
+        self.segment.words(slots_off + slots.start * stride, slots.len() * stride / 8).chunks_exact(stride / 8)
     }
 
     /// The dirty mark of a block. Panics when there is no such block.

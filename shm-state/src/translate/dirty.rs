@@ -7,14 +7,18 @@
 //! Marks belong to the one successor that copies: a copy that is given up leaves unmarked blocks behind, so whoever
 //! comes next begins with [`Copier::first`] again.
 
-use super::loss::{RowMarks, SlotLosses};
-use super::{Loss, Plan, Refusal, RowOutcome, Runner};
+use super::loss::SlotLosses;
+use super::transfer::{ROWS, Transfer};
+use super::{Loss, Plan, Refusal};
 use crate::error::RegionError;
 use crate::schema::Schema;
-use crate::table::{BLOCK_SLOTS, RECORD_LEN_MAX, RecordsView, Slot};
+use crate::table::{BLOCK_SLOTS, RecordsView};
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use zerocopy::IntoBytes;
+
+/// Blocks that are copied together when all of them are.
+const BLOCKS: usize = ROWS / BLOCK_SLOTS;
 
 /// What one pass did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,7 +45,7 @@ pub enum CopyError {
 pub struct Copier {
     source: RecordsView,
     destination: RecordsView,
-    runner: Runner,
+    transfer: Transfer,
     losses: SlotLosses,
     /// Live records translated, each counted as often as it was copied.
     copied: u64,
@@ -56,7 +60,7 @@ impl Copier {
     /// capacities differ.
     pub fn new(source: RecordsView, destination: RecordsView, schema: &Schema) -> Result<Self, CopyError> {
         let plan = Plan::compile(source.descriptor(), destination.descriptor())?;
-        let runner = plan.bind(schema)?;
+        let transfer = Transfer::new(&plan.bind(schema)?);
         if source.capacity() != destination.capacity() {
             return Err(CopyError::Region(RegionError::Claim {
                 segment: source.segment().id(),
@@ -66,18 +70,21 @@ impl Copier {
             }));
         }
         let losses = SlotLosses::new(&plan, source.capacity() as usize);
-        Ok(Self { source, destination, runner, losses, copied: 0, passes: 0 })
+        Ok(Self { source, destination, transfer, losses, copied: 0, passes: 0 })
     }
 
     /// Copies every block, marked or not. `rest(done, total)` is called now and then, in slots; it may sleep.
     pub fn first(&mut self, mut rest: impl FnMut(u64, u64)) -> Pass {
         let mut pass = Pass::default();
         let (blocks, total) = (self.source.geometry.blocks(), self.source.capacity());
-        for block in 0..blocks {
-            // PAIR dirty: acquire here, release in Records::touch.
-            self.source.mark(block).swap(0, Ordering::AcqRel);
-            pass.records += self.block(block);
-            pass.blocks += 1;
+        for block in (0..blocks).step_by(BLOCKS) {
+            let some = block..blocks.min(block + BLOCKS);
+            pass.blocks += some.len() as u64;
+            for block in some.clone() {
+                // PAIR dirty: acquire here, release in Records::touch.
+                self.source.mark(block).swap(0, Ordering::AcqRel);
+            }
+            pass.records += self.blocks(some);
             if block.is_multiple_of(512) {
                 rest((block * BLOCK_SLOTS) as u64, total);
             }
@@ -168,39 +175,18 @@ impl Copier {
             }
             // PAIR dirty: acquire here, release in Records::touch.
             mark.swap(0, Ordering::AcqRel);
-            pass.records += self.block(block);
+            pass.records += self.blocks(block..block + 1);
             pass.blocks += 1;
         }
         pass
     }
 
-    /// Copies one block; returns its live records.
-    fn block(&mut self, block: usize) -> u64 {
-        let mut from = [0; RECORD_LEN_MAX / 8];
-        let mut to = [0u64; RECORD_LEN_MAX / 8];
-        let words = self.destination.geometry.record_len / 8;
-        let mut live = 0;
-        let end = ((block + 1) * BLOCK_SLOTS).min(self.source.geometry.capacity);
-        for at in block * BLOCK_SLOTS..end {
-            let slot = Slot(at as u32);
-            let mut meta = self.source.meta(slot);
-            let mut marks = RowMarks::NONE;
-            if meta.live {
-                let outcome;
-                (outcome, marks) =
-                    self.runner.run_marked(self.source.copy(slot, &mut from), to[..words].as_mut_bytes());
-                if outcome == RowOutcome::Done {
-                    self.destination.store(slot, &to[..words]);
-                    live += 1;
-                } else {
-                    // The losses know why; a refusal undoes the swap after the last pass.
-                    meta.live = false;
-                }
-            }
-            self.destination.store_meta(slot, meta);
-            self.losses.note(at, marks);
-        }
-        self.copied += live;
+    /// Copies blocks whose marks were taken; returns their live records.
+    fn blocks(&mut self, blocks: Range<usize>) -> u64 {
+        let Self { source, destination, transfer, losses, copied, .. } = self;
+        let slots = blocks.start * BLOCK_SLOTS..(blocks.end * BLOCK_SLOTS).min(source.geometry.capacity);
+        let live = transfer.slots(source, destination, slots, |slot, marks| losses.note(slot, marks));
+        *copied += live;
         live
     }
 }

@@ -1,12 +1,14 @@
 //! Translation of records from one layout into another, compiled from two descriptors.
 //!
 //! [`Plan::compile`] is pure: it decides what happens to each field, or refuses by name. [`Plan::bind`] adds
-//! the code that computed fields need. [`Runner::run`] applies the result to millions of records without
-//! allocating. [`Loss`] counts what did not fit.
+//! the code that computed fields need. [`Runner::run`] applies the result to one record, a [`Block`] to many at a
+//! time, neither of them allocating. [`Loss`] counts what did not fit.
 
 mod action;
+mod block;
 mod compile;
 mod dirty;
+mod kernel;
 mod loss;
 mod plan;
 mod refusal;
@@ -15,8 +17,10 @@ mod step;
 mod store;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 pub use action::{Action, FieldAction};
+pub use block::Block;
 pub use dirty::{Copier, CopyError, Pass};
 pub use loss::{FieldCount, Loss, LossReport, RowMarks, SlotLosses};
 pub use plan::Plan;
