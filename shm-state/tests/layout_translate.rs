@@ -8,6 +8,7 @@ use shm_state::row::{Row, RowView, Value};
 use shm_state::schema::Schema;
 use shm_state::translate::{Action, FieldCount, Loss, Plan, RowOutcome, SlotLosses};
 use std::collections::BTreeMap;
+use zerocopy::IntoBytes;
 
 const TIMES: [Unit; 4] = [Unit::Ns, Unit::Us, Unit::Ms, Unit::S];
 
@@ -196,6 +197,13 @@ fn record() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(run, 60).prop_map(|runs| runs.concat())
 }
 
+/// A record of this layout that begins with `bytes`.
+fn resized(bytes: &[u8], layout: &Descriptor) -> Vec<u8> {
+    let mut record = bytes.to_vec();
+    record.resize(layout.record_len(), 0x5a);
+    record
+}
+
 fn named(report: &[FieldCount]) -> BTreeMap<String, u64> {
     report.iter().map(|FieldCount { field, count }| (field.clone(), *count)).collect()
 }
@@ -253,6 +261,34 @@ proptest! {
         });
         let clamped = report.clamped.iter().any(|count| !computed(&count.field));
         prop_assert!(plan.lossy() || !clamped && report.rounded.is_empty() && dropped == 0);
+    }
+
+    #[test]
+    fn many_rows_at_a_time_become_what_they_become_one_by_one(
+        fields in prop::collection::vec(shared(), 1..12),
+        records in prop::collection::vec(record(), 1..40),
+        rows in 1usize..17,
+    ) {
+        let (Some(from), Some(to)) = (layout(&fields, 0), layout(&fields, 1)) else { return Ok(()) };
+        let Ok(plan) = Plan::compile(&from, &to) else { return Ok(()) };
+        let runner = plan.bind(&schema()).expect("all functions are known");
+        let mut block = runner.block(rows);
+        // One block for all, so that what an earlier run left behind would show.
+        for records in records.chunks(rows) {
+            let sources: Vec<_> = records.iter().map(|bytes| resized(bytes, &from)).collect();
+            for source in &sources {
+                block.push().as_mut_bytes().copy_from_slice(source);
+            }
+            block.run();
+            for (row, source) in sources.iter().enumerate() {
+                let mut out = vec![0xee; to.record_len()];
+                let (outcome, marks) = runner.run_marked(source, &mut out);
+                prop_assert_eq!((block.outcome(row), block.marks(row)), (outcome, marks));
+                let done = (outcome == RowOutcome::Done).then_some(&*out);
+                prop_assert_eq!(block.translated(row).map(IntoBytes::as_bytes), done);
+            }
+            block.clear();
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::error::RegionError;
 use crate::prelude::Kind;
 use crate::segment::Segment;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// A table of any layout, for reading while its holder writes.
 ///
@@ -17,6 +17,27 @@ pub struct RecordsView {
     segment: Segment,
     descriptor: Descriptor,
     pub(crate) geometry: Geometry,
+}
+
+/// The slots of a table: each its meta word, then its record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SlotWords<'a> {
+    all: &'a [AtomicU64],
+    each: usize,
+}
+
+impl<'a> SlotWords<'a> {
+    /// A slot. Panics when there is no such slot.
+    #[inline(always)]
+    pub(crate) fn words(&self, slot: usize) -> &'a [AtomicU64] {
+        &self.all[slot * self.each..(slot + 1) * self.each]
+    }
+
+    /// A slot's meta word and its record. Panics when there is no such slot.
+    #[inline(always)]
+    pub(crate) fn slot(&self, slot: usize) -> (&'a AtomicU64, &'a [AtomicU64]) {
+        self.words(slot).split_first().expect("a slot begins with its meta word")
+    }
 }
 
 /// Room for one record, aligned for word copies.
@@ -94,19 +115,11 @@ impl RecordsView {
         zerocopy::IntoBytes::as_bytes(&to[..words])
     }
 
-    /// Stores a record, word by word. For a table that is this process's own and not yet in use.
+    /// All slots as words. Whoever stores into one owns a table that is not yet in use.
     #[inline]
-    pub(crate) fn store(&self, slot: Slot, record: &[u64]) {
-        let to = self.segment.words(self.geometry.slot_off(slot.at()) + 8, self.geometry.record_len / 8);
-        for (to, from) in to.iter().zip(record) {
-            to.store(*from, Ordering::Relaxed);
-        }
-    }
-
-    /// Stores a slot's meta word. As [`RecordsView::store`].
-    #[inline]
-    pub(crate) fn store_meta(&self, slot: Slot, meta: Meta) {
-        self.segment.words(self.geometry.slot_off(slot.at()), 1)[0].store(meta.encode(), Ordering::Release);
+    pub(crate) fn slots(&self) -> SlotWords<'_> {
+        let Geometry { capacity, stride, slots_off, .. } = self.geometry;
+        SlotWords { all: self.segment.words(slots_off, capacity * stride / 8), each: stride / 8 }
     }
 
     /// The dirty marks, a byte a block.

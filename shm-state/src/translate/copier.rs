@@ -8,20 +8,23 @@
 //! comes next begins with [`Copier::first`] again.
 
 use super::converge::{Converge, Remainder, Verdict};
-use super::loss::{RowMarks, SlotLosses};
-use super::{Loss, Plan, Refusal, RefusalKind, RowOutcome, Runner};
+use super::loss::SlotLosses;
+use super::transfer::{Moved, ROWS, Transfer};
+use super::{Loss, Plan, Refusal, RefusalKind};
 use crate::error::RegionError;
 use crate::schema::Schema;
 use crate::table::marks::{self, BLOCK_SLOTS, GROUP_BLOCKS, WHOLE_BLOCK};
 use crate::table::{Meta, RECORD_LEN_MAX, RecordsView, Slot};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use zerocopy::IntoBytes;
 
 /// A table of at most so many slots is copied whole in the last pass: cheaper than to find out what changed, and its
 /// holder need not mark.
 const WHOLE_SLOTS: usize = 512;
-/// Blocks of the first pass between two looks at the clock and two calls of its guest.
+/// Blocks that are copied together where whole ones are.
+const BLOCKS: usize = ROWS / BLOCK_SLOTS;
+/// Blocks of the first pass between two calls of its guest.
 const STRETCH_BLOCKS: usize = 2 * GROUP_BLOCKS;
 /// Nanoseconds to copy a slot that is in no cache, until it was measured.
 const SLOT_NS: f64 = 150.0;
@@ -72,7 +75,9 @@ pub trait Follower: Send + std::fmt::Debug {
 pub struct Copier {
     source: RecordsView,
     destination: RecordsView,
-    runner: Runner,
+    transfer: Transfer,
+    /// Slots whose marks were taken and that wait to be copied together.
+    taken: Vec<u32>,
     losses: SlotLosses,
     marking: Marking,
     followers: Vec<Box<dyn Follower>>,
@@ -97,7 +102,7 @@ impl Copier {
         marking: Marking,
     ) -> Result<Self, CopyError> {
         let plan = Plan::compile(source.descriptor(), destination.descriptor())?;
-        let runner = plan.bind(schema)?;
+        let transfer = Transfer::new(&plan.bind(schema)?);
         let slots = source.geometry.capacity.min(destination.geometry.capacity);
         let losses = SlotLosses::new(&plan, slots);
         let stranded = Stranded::new(slots, source.geometry.capacity);
@@ -105,7 +110,8 @@ impl Copier {
         Ok(Self {
             source,
             destination,
-            runner,
+            transfer,
+            taken: Vec::with_capacity(ROWS),
             losses,
             marking,
             followers: Vec::new(),
@@ -125,14 +131,18 @@ impl Copier {
     pub fn first(&mut self, mut rest: impl FnMut(u64, u64)) -> Pass {
         let mut pass = Pass::default();
         let total = self.source.capacity();
-        for block in 0..self.source.geometry.blocks() {
+        let blocks = self.source.geometry.blocks();
+        for block in (0..blocks).step_by(BLOCKS) {
+            let some = block..blocks.min(block + BLOCKS);
             if block.is_multiple_of(GROUP_BLOCKS)
                 && let Some(groups) = self.source.groups()
             {
                 marks::take(&groups[block / GROUP_BLOCKS]);
             }
-            marks::take(&self.source.marks()[block]);
-            self.block(block, WHOLE_BLOCK, &mut pass);
+            for mark in &self.source.marks()[some.clone()] {
+                marks::take(mark);
+            }
+            self.blocks(some, &mut pass);
             if block.is_multiple_of(STRETCH_BLOCKS) {
                 rest((block * BLOCK_SLOTS) as u64, total);
             }
@@ -259,9 +269,8 @@ impl Copier {
 
     fn whole(&mut self) -> Pass {
         let mut pass = Pass::default();
-        for block in 0..self.source.geometry.blocks() {
-            self.block(block, WHOLE_BLOCK, &mut pass);
-        }
+        let blocks = self.source.geometry.blocks();
+        (0..blocks).step_by(BLOCKS).for_each(|block| self.blocks(block..blocks.min(block + BLOCKS), &mut pass));
         pass
     }
 
@@ -278,65 +287,58 @@ impl Copier {
             for block in group * GROUP_BLOCKS..((group + 1) * GROUP_BLOCKS).min(blocks) {
                 match marks::take(&self.source.marks()[block]) {
                     0 => {}
-                    mark if self.marking == Marking::Fine => self.block(block, mark, &mut pass),
-                    _ => self.block(block, WHOLE_BLOCK, &mut pass),
+                    mark if self.marking == Marking::Fine => self.gather(block, mark, &mut pass),
+                    _ => self.gather(block, WHOLE_BLOCK, &mut pass),
                 }
             }
         }
+        self.copy_taken(&mut pass);
         pass
     }
 
-    /// Copies the slots of a block whose bits are set.
-    fn block(&mut self, block: usize, mut bits: u8, pass: &mut Pass) {
+    /// Puts the slots of a block whose bits are set with those that wait to be copied.
+    fn gather(&mut self, block: usize, mut bits: u8, pass: &mut Pass) {
+        if self.taken.len() + BLOCK_SLOTS > ROWS {
+            self.copy_taken(pass);
+        }
         while bits != 0 {
-            let at = block * BLOCK_SLOTS + bits.trailing_zeros() as usize;
+            self.taken.push((block * BLOCK_SLOTS) as u32 + bits.trailing_zeros());
             bits &= bits - 1;
-            if at < self.source.geometry.capacity {
+        }
+    }
+
+    fn copy_taken(&mut self, pass: &mut Pass) {
+        let taken = std::mem::take(&mut self.taken);
+        self.slots(taken.iter().map(|&slot| slot as usize), pass);
+        self.taken = taken;
+        self.taken.clear();
+    }
+
+    fn blocks(&mut self, blocks: std::ops::Range<usize>, pass: &mut Pass) {
+        self.slots(blocks.start * BLOCK_SLOTS..blocks.end * BLOCK_SLOTS, pass);
+    }
+
+    /// Copies at most [`ROWS`] slots whose marks were taken. Those beyond the end of the source do not exist; of those
+    /// beyond the destination's it is noted that they are live.
+    fn slots(&mut self, slots: impl Iterator<Item = usize> + Clone, pass: &mut Pass) {
+        let Self { source, destination, transfer, losses, followers, stranded, copied, .. } = self;
+        let (most, room) = (source.geometry.capacity, destination.geometry.capacity);
+        let there = slots.filter(|&slot| slot < most);
+        if room < most {
+            there.clone().filter(|&slot| slot >= room).for_each(|slot| {
+                stranded.note(slot, source.meta(Slot(slot as u32)).live);
                 pass.slots += 1;
-                pass.records += u64::from(self.slot(at));
+            });
+        }
+        let live = transfer.some(source, destination, there.filter(|&slot| slot < room), |moved| {
+            pass.slots += 1;
+            losses.note(moved.slot, moved.marks);
+            if !followers.is_empty() {
+                tell(followers, &moved);
             }
-        }
-    }
-
-    /// Copies one slot; true when it is live.
-    fn slot(&mut self, at: usize) -> bool {
-        let slot = Slot(at as u32);
-        let meta = self.source.meta(slot);
-        if at >= self.destination.geometry.capacity {
-            self.stranded.note(at, meta.live);
-            return meta.live;
-        }
-        let mut from = [0; RECORD_LEN_MAX / 8];
-        let mut to = [0u64; RECORD_LEN_MAX / 8];
-        let words = self.destination.geometry.record_len / 8;
-        let (mut copied, mut marks) = (meta, RowMarks::NONE);
-        if meta.live {
-            let outcome;
-            (outcome, marks) = self.runner.run_marked(self.source.copy(slot, &mut from), to[..words].as_mut_bytes());
-            // Where it is not done the losses know why; a refusal undoes the swap after the last pass.
-            copied.live = outcome == RowOutcome::Done;
-        }
-        self.tell(slot, copied.live.then_some(&to[..words]));
-        if copied.live {
-            self.destination.store(slot, &to[..words]);
-        }
-        self.destination.store_meta(slot, copied);
-        self.losses.note(at, marks);
-        self.copied += u64::from(copied.live);
-        copied.live
-    }
-
-    /// Tells the followers, before the destination forgets what it had.
-    fn tell(&mut self, slot: Slot, after: Option<&[u64]>) {
-        if self.followers.is_empty() {
-            return;
-        }
-        let mut buffer = [0; RECORD_LEN_MAX / 8];
-        let Meta { live, .. } = self.destination.meta(slot);
-        let before = live.then(|| self.destination.copy(slot, &mut buffer));
-        for follower in &mut self.followers {
-            follower.changed(slot, before, after.map(IntoBytes::as_bytes));
-        }
+        });
+        pass.records += live;
+        *copied += live;
     }
 
     fn no_slots_for(&self, count: u64) -> Refusal {
@@ -348,6 +350,20 @@ impl Copier {
             why: format!("{count} live records lie in slots beyond the new capacity of {room}"),
             remedy: "keep the capacity, or wait until those records end".into(),
         }
+    }
+}
+
+/// Tells the followers, before the destination forgets what it had.
+fn tell(followers: &mut [Box<dyn Follower>], moved: &Moved<'_>) {
+    let (word, record) = moved.before.split_first().expect("a slot begins with its meta word");
+    let mut buffer = [0; RECORD_LEN_MAX / 8];
+    let before = Meta::decode(word.load(Ordering::Relaxed)).live.then(|| {
+        let words = &mut buffer[..record.len()];
+        words.iter_mut().zip(record).for_each(|(to, from): (&mut u64, &AtomicU64)| *to = from.load(Ordering::Relaxed));
+        words.as_bytes()
+    });
+    for follower in followers {
+        follower.changed(Slot(moved.slot as u32), before, moved.after.map(IntoBytes::as_bytes));
     }
 }
 

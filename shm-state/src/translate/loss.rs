@@ -7,6 +7,7 @@
 
 use super::plan::Plan;
 use super::refusal::{Refusal, RefusalKind};
+use super::run::RowOutcome;
 use super::step::EventId;
 use crate::descriptor::Field;
 use serde::{Deserialize, Serialize, Serializer};
@@ -74,8 +75,12 @@ impl Ledger {
         self.dropped.push(field.to_owned());
     }
 
-    pub(super) fn event_fields(&self) -> impl Iterator<Item = u32> {
-        self.events.iter().map(|event| event.id)
+    /// What becomes of a row that is rejected by each event; those that do not reject are never asked for.
+    pub(super) fn rejections(&self) -> impl Iterator<Item = RowOutcome> {
+        self.events.iter().map(|event| match event.kind {
+            EventKind::RowDropped => RowOutcome::Dropped,
+            EventKind::Clamped | EventKind::Rounded | EventKind::Refused => RowOutcome::Refused { field: event.id },
+        })
     }
 }
 
@@ -89,13 +94,28 @@ impl RowMarks {
     pub const NONE: Self = Self(0);
     pub(super) const DONE: Self = Self(1 << DONE_BIT);
 
-    pub(super) fn only(event: EventId) -> Self {
-        Self(1 << event)
+    /// Whether there is a translated record.
+    #[inline(always)]
+    pub fn is_done(self) -> bool {
+        self.0 >> DONE_BIT != 0
     }
 
+    /// Notes a loss if there is one; a row that was rejected has lost nothing else.
     #[inline(always)]
     pub(super) fn set_if(&mut self, event: EventId, lost: bool) {
-        self.0 |= u64::from(lost) << event;
+        self.0 |= (u64::from(lost) & self.0 >> DONE_BIT) << event;
+    }
+
+    /// There will be no translated record, for this reason; the first reason stands.
+    pub(super) fn reject(&mut self, event: EventId) {
+        if self.is_done() {
+            *self = Self(1 << event);
+        }
+    }
+
+    /// Why there is no translated record, for marks that a run has made.
+    pub(super) fn rejection(self) -> Option<EventId> {
+        (!self.is_done()).then_some(self.0.trailing_zeros() as EventId)
     }
 }
 

@@ -1,14 +1,17 @@
 //! Translation of records from one layout into another, compiled from two descriptors.
 //!
 //! [`Plan::compile`] is pure: it decides what happens to each field, or refuses by name. [`Plan::bind`] adds
-//! the code that computed fields need. [`Runner::run`] applies the result to millions of records without
-//! allocating. [`Loss`] counts what did not fit.
+//! the code that computed fields need. [`Runner::run`] applies the result to one record, a [`Block`] to many at a
+//! time, neither of them allocating. [`Loss`] counts what did not fit. A [`Copier`] does it to a table that its holder
+//! writes to.
 
 mod action;
+mod block;
 mod compile;
 mod converge;
 mod copier;
 mod index_builder;
+mod kernel;
 mod loss;
 mod plan;
 mod refusal;
@@ -17,8 +20,10 @@ mod step;
 mod store;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 pub use action::{Action, FieldAction};
+pub use block::Block;
 pub use converge::{Converge, Remainder, Verdict};
 pub use copier::{Copier, CopyError, Follower, Marking, Pass};
 pub use index_builder::IndexBuilder;
