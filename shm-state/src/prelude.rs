@@ -32,6 +32,8 @@ pub enum Kind {
     Io = 5,
     /// Upstream identities: free, in use, resting.
     Identities = 6,
+    /// Fields of a table that are kept aside; describes itself.
+    Side = 7,
 }
 
 impl Kind {
@@ -44,6 +46,7 @@ impl Kind {
             4 => Self::Directory,
             5 => Self::Io,
             6 => Self::Identities,
+            7 => Self::Side,
             _ => return None,
         })
     }
@@ -57,6 +60,7 @@ impl Kind {
             Self::Directory => "directory",
             Self::Io => "io",
             Self::Identities => "identities",
+            Self::Side => "side",
         }
     }
 }
@@ -194,7 +198,7 @@ impl Prelude {
                 segment,
                 what: "segment kind",
                 found: self.kind.into(),
-                expected: "1..=6".into(),
+                expected: "1..=7".into(),
             });
         };
         let segment = SegmentId { kind, table: self.table, shard: self.shard };

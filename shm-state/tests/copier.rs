@@ -10,7 +10,7 @@ use shm_state::Layout;
 use shm_state::row::{RowView, Value};
 use shm_state::schema::Schema;
 use shm_state::table::{BLOCK_SLOTS, Records, RecordsView, Slot};
-use shm_state::translate::{Converge, Copier, CopyError, Follower, Marking, RefusalKind};
+use shm_state::translate::{Converge, Copier, CopyError, Follower, Marking, Origin, RefusalKind};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 /// No multiple of the block's size, so that the last block is a short one.
@@ -118,7 +118,7 @@ fn copier<A: Layout, B: Layout>(from: &Records<A>, to: &Records<B>) -> Copier {
 }
 
 fn copier_of<A: Layout, B: Layout>(from: &Records<A>, to: &Records<B>, marking: Marking) -> Copier {
-    Copier::new(view(from), view(to), &schema(), marking).expect("a plan")
+    Copier::new(view(from), view(to), &schema(), Origin { marking, generation: 1, layers: Vec::new() }).expect("a plan")
 }
 
 /// Slot by slot: the same slots live, in the same incarnation, with the translated record. The live ones' number.
@@ -411,7 +411,12 @@ fn rows_that_are_dropped_are_free_in_the_copy_and_counted_once() {
 #[test]
 fn a_function_that_is_missing_is_named() {
     let (source, destination) = (empty::<Wide>(), empty::<Narrow>());
-    match Copier::new(view(&source), view(&destination), &Schema::new("visits"), Marking::Fine) {
+    match Copier::new(
+        view(&source),
+        view(&destination),
+        &Schema::new("visits"),
+        Origin { marking: Marking::Fine, generation: 1, layers: Vec::new() },
+    ) {
         Err(CopyError::Refused(refusal)) => {
             assert_eq!(refusal.field.as_deref(), Some("twice"));
             assert!(refusal.to_string().contains("twice_the_key"), "{refusal}");

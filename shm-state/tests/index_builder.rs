@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use shm_state::Layout;
 use shm_state::schema::Schema;
 use shm_state::table::{FreeSlots, Index, Records, RecordsView, Slot};
-use shm_state::translate::{Copier, IndexBuilder, Marking, RefusalKind};
+use shm_state::translate::{Copier, IndexBuilder, Marking, Origin, RefusalKind};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 const REGION: [u8; 16] = [3; 16];
@@ -21,6 +21,10 @@ struct Guest {
     name: u64,
     #[field(id = 2, unsigned)]
     nights: u64,
+}
+
+fn origin() -> Origin {
+    Origin { marking: Marking::Fine, generation: 1, layers: Vec::new() }
 }
 
 fn key(record: &[u8]) -> [u8; 8] {
@@ -60,7 +64,7 @@ proptest! {
         let copy = Records::<Guest>::create(REGION, capacity).expect("a table");
         let index = old.resized(capacity).expect("an index");
         let mut copier =
-            Copier::new(view(&source), view(&copy), &Schema::new("guests"), Marking::Fine).expect("a plan");
+            Copier::new(view(&source), view(&copy), &Schema::new("guests"), origin()).expect("a plan");
         copier.follow(Box::new(IndexBuilder::new(index.clone(), key)));
         for (at, (slot, name, pass)) in steps.into_iter().enumerate() {
             let slot = Slot(slot);
@@ -97,7 +101,7 @@ fn records_without_a_place_refuse_the_copy() {
     let mut source = Records::<Guest>::create(REGION, CAPACITY).expect("a table");
     let index = Index::create(REGION, 9, CAPACITY, [5; 16]).expect("an index");
     let copy = Records::<Guest>::create(REGION, CAPACITY).expect("a table");
-    let mut copier = Copier::new(view(&source), view(&copy), &Schema::new("guests"), Marking::Fine).expect("a plan");
+    let mut copier = Copier::new(view(&source), view(&copy), &Schema::new("guests"), origin()).expect("a plan");
     copier.follow(Box::new(IndexBuilder::new(index.clone(), |_: &[u8]| [7; 8])));
     (0..17).for_each(|slot| source.fill(Slot(slot), Guest { name: slot.into(), nights: 0 }));
     copier.first(|_, _| {});

@@ -168,7 +168,7 @@ fn every_claim_of_the_prelude_is_checked() {
     assert_names(&refusal(file(&with(bytes.clone(), 40, &[1]), ALL)), &["corrupt", "checksum"]);
     let message = |at: usize, new: &[u8]| refusal(file(&resigned(with(bytes.clone(), at, new)), ALL));
     assert_names(&message(place::VERSION, &7_u32.to_le_bytes()), &["version 7", "newer binary"]);
-    for kind in [0_u32, 7, u32::MAX] {
+    for kind in [0_u32, 8, u32::MAX] {
         assert_names(&message(place::KIND, &kind.to_le_bytes()), &["segment kind"]);
     }
     for len in [0, bytes.len() as u64 + 8, u64::MAX] {

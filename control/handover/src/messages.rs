@@ -161,6 +161,9 @@ pub struct Ready {
     /// What the background phase did.
     #[serde(default)]
     pub tables: Vec<TableWork>,
+    /// Segments of the old process that nobody needs once the swap is final.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub released: Vec<DescriptorEntry>,
 }
 
 fn yes() -> bool {

@@ -60,7 +60,14 @@ fn every_message() -> Vec<Message> {
             total: 20,
             dirty: 1,
         }),
-        Message::Ready(Ready { swap, estimate_ns: 80_000, dirty: 12, converged: false, tables: vec![table()] }),
+        Message::Ready(Ready {
+            swap,
+            estimate_ns: 80_000,
+            dirty: 12,
+            converged: false,
+            tables: vec![table()],
+            released: vec![DescriptorEntry::segment(7, 1, 2 << 8)],
+        }),
         Message::Activated(Activated {
             swap,
             report: SwitchReport {

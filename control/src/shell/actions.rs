@@ -8,7 +8,6 @@ use handover::messages::{
     Abort, Commit, Committed, DescriptorEntry, Donate, Expect, Fault, Message, Mode, Proceed, Reason, Welcome,
 };
 
-use super::holdings::Holdings;
 use super::steal::steal;
 use super::supervisor::Supervisor;
 use super::swap_run::SwapRun;
@@ -193,7 +192,7 @@ impl Supervisor {
         match taken {
             Ok(list) => {
                 if let Some(old) = self.old() {
-                    old.holdings = Holdings::new(list);
+                    old.holdings = old.holdings.renewed(list);
                 }
                 self.feed(Event::Collected);
             }

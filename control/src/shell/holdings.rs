@@ -45,6 +45,24 @@ impl Holdings {
         Self { list, ..Self::default() }
     }
 
+    /// What the same process sends or is taken from it again. Segments of kinds that it may not know, and so may have
+    /// left out, stay held.
+    pub fn renewed(&self, list: Vec<(DescriptorEntry, OwnedFd)>) -> Self {
+        let mut new = Self::new(list);
+        let left_out = |entry: &DescriptorEntry| {
+            entry.what == What::Segment && entry.kind >= segment_kind::SIDE && new.list.iter().all(|(e, _)| e != entry)
+        };
+        let carried: Vec<_> = self.list.iter().filter(|(entry, _)| left_out(entry)).cloned().collect();
+        new.list.extend(carried);
+        new
+    }
+
+    /// Without segments that nobody needs any more.
+    pub fn without(&self, released: &[DescriptorEntry]) -> Self {
+        let list = self.list.iter().filter(|(entry, _)| !released.contains(entry)).cloned().collect();
+        Self { list, ..Self::default() }
+    }
+
     /// What a successor holds: the predecessor's segments and sockets without what belongs to the predecessor alone,
     /// and in place of or beside them what the successor made.
     pub fn succeeded_by(&self, own: Vec<(DescriptorEntry, OwnedFd)>) -> Self {

@@ -7,7 +7,6 @@ use handover::machine::{Event, Heard, hear_new, hear_old};
 use handover::messages::{Descriptors, Fault, FaultNotice, Hello, Message, Ready, Reason};
 use handover::negotiate::{PROTOCOL_MAX, PROTOCOL_MIN, agree};
 
-use super::holdings::Holdings;
 use super::supervisor::Supervisor;
 use crate::protocol;
 
@@ -131,6 +130,11 @@ impl Supervisor {
 
     /// Keeps what a message tells beside its event, and passes it on to whoever asked for the swap.
     fn remember(&mut self, message: Message) {
+        if let Message::Ready(ready) = &message
+            && let Some(new) = self.new_child()
+        {
+            new.holdings = new.holdings.without(&ready.released);
+        }
         let Some(swap) = &mut self.swap else { return };
         let event = match message {
             Message::Progress(progress) => Some(protocol::Event::Progress(progress)),
@@ -214,7 +218,7 @@ impl Supervisor {
             Ok(None) => {}
             Ok(Some(list)) => match (part, reason) {
                 (Part::Old, Reason::Donate) => {
-                    child.holdings = Holdings::new(list);
+                    child.holdings = child.holdings.renewed(list);
                     match child.holdings.manifest().map(|_| ()) {
                         Ok(()) => self.feed(Event::Collected),
                         Err(fault) => {
@@ -223,7 +227,7 @@ impl Supervisor {
                         }
                     }
                 }
-                (Part::Old, Reason::Serving) => child.holdings = Holdings::new(list),
+                (Part::Old, Reason::Serving) => child.holdings = child.holdings.renewed(list),
                 (Part::New, Reason::Own) => child.holdings = old.succeeded_by(list),
                 _ => tracing::warn!(party, ?reason, "descriptors out of place"),
             },

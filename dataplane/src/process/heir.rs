@@ -16,7 +16,7 @@ use shm_state::prelude::SegmentId;
 use shm_state::schema::Schema;
 use shm_state::segment::Segment;
 use shm_state::table::{Index, Records, RecordsView};
-use shm_state::translate::{Copier, CopyError, IndexBuilder, Marking};
+use shm_state::translate::{Copier, CopyError, IndexBuilder, Layer, Marking, Origin};
 
 /// A process that takes tables over.
 #[derive(Debug)]
@@ -28,13 +28,26 @@ pub(super) struct Heir<'a> {
     /// Tables that have to be translated before the heir may serve.
     pub(super) copiers: Vec<Copier>,
     pub(super) work: Vec<TableWork>,
+    /// What is kept aside from layouts that are not served.
+    pub(super) layers: Vec<Layer>,
+    /// Layers of the predecessor that are no longer needed.
+    pub(super) released: Vec<SegmentId>,
     /// Segments that the heir made.
     pub(super) own: Vec<SegmentId>,
 }
 
 impl<'a> Heir<'a> {
     pub(super) fn new(inherited: &'a Inherited, region_id: [u8; 16], generation: u64) -> Self {
-        Self { inherited, region_id, generation, copiers: Vec::new(), work: Vec::new(), own: Vec::new() }
+        Self {
+            inherited,
+            region_id,
+            generation,
+            copiers: Vec::new(),
+            work: Vec::new(),
+            layers: Vec::new(),
+            released: Vec::new(),
+            own: Vec::new(),
+        }
     }
 
     /// A segment that is shared whatever it holds.
@@ -92,6 +105,7 @@ impl<'a> Heir<'a> {
         match Records::<T>::attach(source) {
             Ok(records) if capacity.is_none_or(|capacity| capacity == records.capacity()) => {
                 self.note(T::NAME, versions, TableAction::Shared, 0);
+                self.layers.extend(self.inherited.layers(T::TABLE)?);
                 return Ok((records, view));
             }
             Ok(_) | Err(RegionError::Layout { .. }) => {}
@@ -99,14 +113,37 @@ impl<'a> Heir<'a> {
         }
         let capacity = capacity.unwrap_or(view.capacity() as usize);
         let bytes = Records::<T>::bytes(capacity) as u64;
-        memory::check(bytes, &format!("the new layout of table {}", T::NAME))?;
+        let aside = Layer::bytes_between(view.descriptor(), &T::descriptor(), capacity);
+        let aside = aside.map_err(|e| refused(T::NAME, e.into()))? as u64;
+        memory::check(bytes + aside, &format!("the new layout of table {}", T::NAME))?;
         let records = Records::<T>::create(self.region_id, capacity).map_err(no_memory)?;
         let destination = RecordsView::attach(records.segment().clone()).map_err(|e| bad(id, &e))?;
         let marking = if view.marks_are_fine(self.generation) { Marking::Fine } else { Marking::Coarse };
-        self.copiers.push(Copier::new(view.clone(), destination, schema, marking).map_err(|e| refused(T::NAME, e))?);
+        let layers = self.layers_for(T::TABLE, capacity)?;
+        let origin = Origin { marking, generation: self.generation, layers };
+        let copier = Copier::new(view.clone(), destination, schema, origin).map_err(|e| refused(T::NAME, e))?;
         self.own.push(id);
         self.note(T::NAME, versions, TableAction::Translated, bytes);
+        if let Some(layer) = copier.made_layer() {
+            self.own.push(layer.segment().id());
+            self.note(&format!("{}.aside", T::NAME), versions, TableAction::KeptAside, aside);
+        }
+        self.layers.extend(copier.layers().cloned());
+        let held = self.inherited.layers(T::TABLE)?;
+        let gone = held.iter().map(|layer| layer.segment().id());
+        self.released.extend(gone.filter(|id| self.layers.iter().all(|layer| layer.segment().id() != *id)));
+        self.copiers.push(copier);
         Ok((records, view))
+    }
+
+    /// The predecessor's layers. Where the table shrinks so do they: slots that come back one day inherit nothing.
+    fn layers_for(&mut self, table: u32, capacity: usize) -> Result<Vec<Layer>, Fault> {
+        let mut layers = self.inherited.layers(table)?;
+        for layer in layers.iter_mut().filter(|layer| layer.capacity() > capacity) {
+            *layer = layer.resized(capacity).map_err(no_memory)?;
+            self.own.push(layer.segment().id());
+        }
+        Ok(layers)
     }
 
     fn note(&mut self, table: &str, (from_version, to_version): (u32, u32), action: TableAction, bytes: u64) {

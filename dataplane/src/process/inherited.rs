@@ -4,6 +4,7 @@ use handover::messages::{DescriptorEntry, Fault, Role as WireRole, What};
 use shm_state::directory::{Role, SocketEntry};
 use shm_state::prelude::{Kind, SegmentId};
 use shm_state::segment::Segment;
+use shm_state::translate::Layer;
 use std::os::fd::OwnedFd;
 
 /// A region and sockets, not yet ours.
@@ -40,6 +41,18 @@ impl Inherited {
         let segment = Segment::attach_as(fd, expected).map_err(|error| bad(expected, &error))?;
         self.segments.push(segment);
         Ok(())
+    }
+
+    /// What was kept aside from layouts of a table.
+    ///
+    /// # Errors
+    /// A layer that cannot be trusted, by name.
+    pub(super) fn layers(&self, table: u32) -> Result<Vec<Layer>, Fault> {
+        let sides = self.segments.iter().filter(|segment| segment.id().kind == Kind::Side);
+        sides
+            .filter(|segment| segment.id().table == table)
+            .map(|segment| Layer::attach(segment.clone()).map_err(|error| bad(segment.id(), &error)))
+            .collect()
     }
 
     /// The segment with this id.

@@ -22,7 +22,7 @@ use shm_state::prelude::SegmentId;
 use shm_state::schema::Schema;
 use shm_state::segment::Segment;
 use shm_state::table::{Records, Slot};
-use shm_state::translate::Copier;
+use shm_state::translate::{Copier, Layer};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
@@ -41,6 +41,8 @@ pub(super) struct Region<R> {
     /// Tables that have to be translated before this process may serve.
     pub(super) copiers: Vec<Copier>,
     pub(super) tables: Vec<TableWork>,
+    /// Segments of the predecessor that nobody needs once the swap is final.
+    pub(super) released: Vec<DescriptorEntry>,
     topology: Arc<Topology>,
     segments: Vec<Segment>,
     /// Segments that this process made, as opposed to those it took over.
@@ -66,7 +68,7 @@ impl<R: FlowRecord> Region<R> {
             Forwarder::new(topology.clone(), flows, identities, counters, backends, 0).map_err(no_memory)?;
         let mut own: Vec<_> = forwarder.segments().map(Segment::id).into();
         own.push(MANIFEST);
-        Self::join(config, topology, sockets, manifest, forwarder, own, Vec::new(), Vec::new())
+        Self::join(config, topology, sockets, manifest, forwarder, own, Default::default())
     }
 
     /// Takes a region over: what has our layout is shared, the rest gets a segment of our own to be translated into.
@@ -95,11 +97,13 @@ impl<R: FlowRecord> Region<R> {
             BackendTable::join(backends, &source, &topology).map_err(|e| bad(Records::<BackendRecord>::id(), &e))?;
         let forwarder = Forwarder::new(topology.clone(), flows, identities, counters, backends, 0)
             .map_err(|e| bad(Records::<Counters>::id(), &e))?;
-        let Heir { own, copiers, work, .. } = heir;
-        Self::join(config, topology, sockets, manifest, forwarder, own, copiers, work)
+        let Heir { own, copiers, work, layers, released, .. } = heir;
+        let released = released.iter().map(|id| DescriptorEntry::segment(id.kind as u32, id.table, id.shard)).collect();
+        let mut region = Self::join(config, topology, sockets, manifest, forwarder, own, (copiers, work, layers))?;
+        region.released = released;
+        Ok(region)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one constructor joins what two ways have made")]
     fn join(
         config: &Config,
         topology: Arc<Topology>,
@@ -107,8 +111,7 @@ impl<R: FlowRecord> Region<R> {
         manifest: Manifest,
         forwarder: Forwarder<R>,
         mut own: Vec<SegmentId>,
-        copiers: Vec<Copier>,
-        tables: Vec<TableWork>,
+        (copiers, tables, layers): (Vec<Copier>, Vec<TableWork>, Vec<Layer>),
     ) -> Result<Self, Fault> {
         let region_id = manifest.region_id();
         let shape = shape(config);
@@ -117,6 +120,7 @@ impl<R: FlowRecord> Region<R> {
             .collect::<Result<Vec<_>, _>>()?;
         let mut segments = vec![manifest.segment().clone()];
         segments.extend(forwarder.segments().into_iter().cloned());
+        segments.extend(layers.iter().map(|layer| layer.segment().clone()));
         segments.extend(io.iter().cloned());
         own.extend(io.iter().map(Segment::id));
         let listed: Vec<_> = segments
@@ -132,7 +136,19 @@ impl<R: FlowRecord> Region<R> {
         own.push(directory.segment().id());
         segments.push(directory.segment().clone());
         let forwarder = Some(forwarder);
-        Ok(Self { manifest, sockets, shape, io, forwarder, copiers, tables, topology, segments, own })
+        Ok(Self {
+            manifest,
+            sockets,
+            shape,
+            io,
+            forwarder,
+            copiers,
+            tables,
+            topology,
+            segments,
+            own,
+            released: Vec::new(),
+        })
     }
 
     /// Every descriptor of the region and every socket, for the supervisor or a successor.

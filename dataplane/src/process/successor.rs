@@ -140,6 +140,7 @@ impl Successor {
             dirty: left.slots,
             converged,
             tables: self.tables.clone(),
+            released: region.released.clone(),
         }));
     }
 

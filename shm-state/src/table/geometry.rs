@@ -14,8 +14,8 @@ const HEADER_WORDS: usize = 8;
 /// Header word: where the groups are, from the body's start; 0 where there are none.
 const GROUPS_OFF: usize = 6;
 /// Header word: the generation whose holder marks slots by bits, and their groups. A holder of another generation is an
-/// executable that knows whole blocks only.
-const FINE_GENERATION: usize = 7;
+/// executable that knows whole blocks only. In a layer: the generation of the holder from whom its values are.
+const GENERATION: usize = 7;
 const META_LEN: usize = 8;
 const LINE: usize = 64;
 
@@ -57,9 +57,9 @@ impl Geometry {
         self.blocks().div_ceil(GROUP_BLOCKS)
     }
 
-    /// The word that says whose marks are fine.
-    pub(crate) fn fine_generation<'a>(&self, segment: &'a Segment) -> &'a AtomicU64 {
-        &segment.words(0, HEADER_WORDS)[FINE_GENERATION]
+    /// The word that says of which generation the table is.
+    pub(crate) fn generation<'a>(&self, segment: &'a Segment) -> &'a AtomicU64 {
+        &segment.words(0, HEADER_WORDS)[GENERATION]
     }
 
     pub(crate) fn blocks(&self) -> usize {

@@ -12,10 +12,12 @@ mod slots;
 mod view;
 
 pub use free::FreeSlots;
+pub(crate) use geometry::Geometry;
 pub use geometry::RECORD_LEN_MAX;
 pub use index::{Full, INDEX_VERSION, Index, KeyHash};
 pub use marks::BLOCK_SLOTS;
 pub use records::Records;
+pub(crate) use view::RecordBuffer;
 pub use view::RecordsView;
 
 /// Number of a slot; stable for the life of its record, across translations too.

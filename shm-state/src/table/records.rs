@@ -131,7 +131,7 @@ impl<R: Layout> Records<R> {
     /// The table's holder writes as `generation` from now on, and marks slot by slot. Called whenever the owner word
     /// names the calling process under a new generation, before the first write.
     pub fn hold(&self, generation: u64) {
-        self.slots.geometry().fine_generation(self.segment()).store(generation, Ordering::Release);
+        self.slots.geometry().generation(self.segment()).store(generation, Ordering::Release);
     }
 
     /// Asks for the cache lines of a record ahead of its use.

@@ -49,9 +49,14 @@ impl RecordsView {
     /// # Errors
     /// The claim that does not hold, by name.
     pub fn attach(segment: Segment) -> Result<Self, RegionError> {
+        Self::attach_kind(segment, Kind::Table)
+    }
+
+    /// As [`RecordsView::attach`], for another kind of segment that is laid out like a table.
+    pub(crate) fn attach_kind(segment: Segment, kind: Kind) -> Result<Self, RegionError> {
         let id = segment.id();
-        if id.kind != Kind::Table {
-            let expected = crate::prelude::SegmentId { kind: Kind::Table, ..id };
+        if id.kind != kind {
+            let expected = crate::prelude::SegmentId { kind, ..id };
             return Err(RegionError::WrongSegment { expected, found: id });
         }
         let descriptor = segment.descriptor()?.ok_or_else(|| RegionError::Claim {
@@ -136,7 +141,7 @@ impl RecordsView {
 
     /// Whether the holder of `generation` marks slot by slot, and the groups.
     pub fn marks_are_fine(&self, generation: u64) -> bool {
-        self.geometry.fine_generation(&self.segment).load(Ordering::Acquire) == generation
+        self.geometry.generation(&self.segment).load(Ordering::Acquire) == generation
     }
 
     /// Calls `visit(slot, incarnation, record)` for each live record, by slot, until it says to stop.

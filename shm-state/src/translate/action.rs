@@ -70,6 +70,28 @@ impl Action {
     }
 }
 
+impl Action {
+    /// Whether a value can always be had back from what becomes of it.
+    pub(super) fn is_exact(&self) -> bool {
+        match self {
+            Self::Copied | Self::Widened { .. } => true,
+            Self::Converted { rounded, policy, .. } => !rounded && policy.is_none(),
+            _ => false,
+        }
+    }
+
+    /// Whether the source's value is kept aside: the destination lacks the field, rounds or clamps it. (A time in a finer
+    /// unit that would not fit lies centuries ahead.)
+    pub(super) fn keeps_aside(&self) -> bool {
+        match self {
+            Self::Dropped => true,
+            Self::Narrowed { policy, .. } => *policy == Narrow::Clamp,
+            Self::Converted { rounded, .. } => *rounded,
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -87,6 +87,27 @@ impl Block {
         self.program.run(source.as_bytes(), destination.as_mut_bytes(), marks);
     }
 
+    /// Puts back what every record has in common, after rows were written to by others than [`Block::run`].
+    pub(super) fn refill(&mut self) {
+        let rows = self.rows();
+        self.program.fill(self.destination.as_mut_bytes(), rows);
+    }
+
+    /// All source records, one behind the other.
+    pub(super) fn sources(&self) -> &[u8] {
+        self.source[..self.len * self.source_words].as_bytes()
+    }
+
+    /// A source record and what it was translated into. Panics like [`Block::marks`].
+    pub(super) fn row(&mut self, row: usize) -> (&[u8], &mut [u8]) {
+        assert!(row < self.len, "row {row} of {}", self.len);
+        let (from, to) = (row * self.source_words, row * self.destination_words);
+        (
+            self.source[from..from + self.source_words].as_bytes(),
+            self.destination[to..to + self.destination_words].as_mut_bytes(),
+        )
+    }
+
     /// What the record pushed as number `row` lost, after [`Block::run`].
     ///
     /// # Panics

@@ -7,6 +7,7 @@
 //! Marks belong to the one successor that copies: a copy that is given up leaves unmarked slots behind, so whoever
 //! comes next begins with [`Copier::first`] again.
 
+use super::aside::{Keeper, Layer, Restorer};
 use super::converge::{Converge, Remainder, Verdict};
 use super::loss::SlotLosses;
 use super::transfer::{Moved, ROWS, Transfer};
@@ -58,6 +59,23 @@ pub enum Marking {
     Coarse,
 }
 
+/// What is known of the source beside its segment.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// See [`RecordsView::marks_are_fine`].
+    pub marking: Marking,
+    /// Its holder's.
+    pub generation: u64,
+    /// What earlier translations have kept aside.
+    pub layers: Vec<Layer>,
+}
+
+#[derive(Debug)]
+struct Layers {
+    carried: Vec<Layer>,
+    made: Option<Layer>,
+}
+
 /// Something that is derived from the records and is made anew beside them: told of every slot whose translated record
 /// changed, in any pass.
 pub trait Follower: Send + std::fmt::Debug {
@@ -76,6 +94,8 @@ pub struct Copier {
     source: RecordsView,
     destination: RecordsView,
     transfer: Transfer,
+    /// The layer that is made, and which of the old ones are spent and which carried along.
+    layers: Layers,
     /// Slots whose marks were taken and that wait to be copied together.
     taken: Vec<u32>,
     losses: SlotLosses,
@@ -91,18 +111,21 @@ pub struct Copier {
 
 impl Copier {
     /// Compiles the plan between two tables. `destination` is the caller's own, not yet in use; it may have fewer or more
-    /// slots. `marking` is how the source's holder marks: see [`RecordsView::marks_are_fine`].
+    /// slots. `layers` are those of the source.
     ///
     /// # Errors
-    /// [`CopyError::Refused`] when the layouts do not fit, by table and field.
+    /// [`CopyError::Refused`] when the layouts do not fit, by table and field; [`CopyError::Region`] when there is no
+    /// memory for what is kept aside.
     pub fn new(
         source: RecordsView,
         destination: RecordsView,
         schema: &Schema,
-        marking: Marking,
+        Origin { marking, generation, layers }: Origin,
     ) -> Result<Self, CopyError> {
         let plan = Plan::compile(source.descriptor(), destination.descriptor())?;
-        let transfer = Transfer::new(&plan.bind(schema)?);
+        let runner = plan.bind(schema)?;
+        let (keeper, restorer, layers) = aside(&plan, &destination, generation, layers)?;
+        let transfer = Transfer::new(&runner, keeper, restorer);
         let slots = source.geometry.capacity.min(destination.geometry.capacity);
         let losses = SlotLosses::new(&plan, slots);
         let stranded = Stranded::new(slots, source.geometry.capacity);
@@ -111,6 +134,7 @@ impl Copier {
             source,
             destination,
             transfer,
+            layers,
             taken: Vec::with_capacity(ROWS),
             losses,
             marking,
@@ -244,6 +268,16 @@ impl Copier {
         self.passes
     }
 
+    /// Layers of the table once the copy is in use: those that are carried along, then the one that was made.
+    pub fn layers(&self) -> impl Iterator<Item = &Layer> {
+        self.layers.carried.iter().chain(&self.layers.made)
+    }
+
+    /// The layer that holds what the destination cannot.
+    pub fn made_layer(&self) -> Option<&Layer> {
+        self.layers.made.as_ref()
+    }
+
     /// The table that is copied from.
     pub fn source(&self) -> &RecordsView {
         &self.source
@@ -351,6 +385,24 @@ impl Copier {
             remedy: "keep the capacity, or wait until those records end".into(),
         }
     }
+}
+
+/// Makes the layer that the plan needs, and plans what of the old ones comes back.
+fn aside(
+    plan: &Plan,
+    destination: &RecordsView,
+    generation: u64,
+    old: Vec<Layer>,
+) -> Result<(Option<Keeper>, Option<Restorer>, Layers), CopyError> {
+    let restorer = Restorer::new(old, plan.source(), plan.destination())?;
+    let id = destination.segment().id();
+    let fields = Keeper::fields(plan).map_err(|source| RegionError::Descriptor { segment: id, source })?;
+    let region_id = destination.segment().prelude().region_id;
+    let make = |fields| Layer::create(region_id, &fields, destination.geometry.capacity, generation);
+    let made = fields.map(make).transpose()?;
+    let keeper = made.clone().map(|layer| Keeper::new(plan.source(), layer, ROWS));
+    let layers = Layers { carried: restorer.carried().cloned().collect(), made };
+    Ok((keeper, Some(restorer).filter(|restorer| !restorer.is_idle()), layers))
 }
 
 /// Tells the followers, before the destination forgets what it had.

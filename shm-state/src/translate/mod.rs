@@ -6,6 +6,7 @@
 //! writes to.
 
 mod action;
+mod aside;
 mod block;
 mod compile;
 mod converge;
@@ -23,9 +24,10 @@ mod tests;
 mod transfer;
 
 pub use action::{Action, FieldAction};
+pub use aside::Layer;
 pub use block::Block;
 pub use converge::{Converge, Remainder, Verdict};
-pub use copier::{Copier, CopyError, Follower, Marking, Pass};
+pub use copier::{Copier, CopyError, Follower, Marking, Origin, Pass};
 pub use index_builder::IndexBuilder;
 pub use loss::{FieldCount, Loss, LossReport, RowMarks, SlotLosses};
 pub use plan::Plan;

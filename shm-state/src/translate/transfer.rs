@@ -1,6 +1,7 @@
 //! Records from one table into another, many at a time: out of memory that another process may be writing, by atomic
 //! words, into a private block; there they are translated and checked; then into this process's own table.
 
+use super::aside::{Keeper, Restorer};
 use super::block::Block;
 use super::loss::RowMarks;
 use super::run::Runner;
@@ -15,6 +16,10 @@ pub(super) const ROWS: usize = 64;
 pub(super) struct Transfer {
     block: Block,
     metas: [Meta; ROWS],
+    /// Keeps what the destination cannot hold.
+    keeper: Option<Keeper>,
+    /// Brings back what earlier ones could not.
+    restorer: Option<Restorer>,
 }
 
 /// A slot right before its copy is stored.
@@ -30,8 +35,8 @@ pub(super) struct Moved<'a> {
 }
 
 impl Transfer {
-    pub(super) fn new(runner: &Runner) -> Self {
-        Self { block: runner.block(ROWS), metas: [Meta::decode(0); ROWS] }
+    pub(super) fn new(runner: &Runner, keeper: Option<Keeper>, restorer: Option<Restorer>) -> Self {
+        Self { block: runner.block(ROWS), metas: [Meta::decode(0); ROWS], keeper, restorer }
     }
 
     /// Copies up to [`ROWS`] slots, with what they say of their use and reuse. `tell` hears of each. Returns how many live
@@ -47,6 +52,9 @@ impl Transfer {
         mut tell: impl FnMut(Moved<'_>),
     ) -> u64 {
         self.block.clear();
+        if self.restorer.is_some() {
+            self.block.refill();
+        }
         let from = source.slots();
         let mut count = 0;
         for slot in slots.clone() {
@@ -59,6 +67,7 @@ impl Transfer {
             }
         }
         self.block.run();
+        self.aside(slots.clone());
         let to = destination.slots();
         let (mut row, mut stored) = (0, 0);
         for (slot, meta) in slots.zip(&self.metas[..count]) {
@@ -76,6 +85,21 @@ impl Transfer {
             word.store(Meta { live: after.is_some(), ..*meta }.encode(), Ordering::Release);
         }
         stored
+    }
+
+    /// Brings back what layers hold, and keeps what the destination cannot.
+    fn aside(&mut self, slots: impl Iterator<Item = usize> + Clone) {
+        let Self { block, metas, keeper, restorer } = self;
+        let slots = slots.zip(metas.iter().copied());
+        if let Some(restorer) = restorer {
+            for (row, (slot, meta)) in slots.clone().filter(|(_, meta)| meta.live).enumerate() {
+                let (source, destination) = block.row(row);
+                restorer.restore(slot, meta, source, destination);
+            }
+        }
+        if let Some(keeper) = keeper {
+            keeper.keep(block.sources(), slots);
+        }
     }
 }
 

@@ -32,11 +32,11 @@ fn capacity_grows_and_shrinks_under_load_with_and_without_another_layout() {
         assert_eq!(action(&report, "identities"), "shared", "slots stay what they are");
         scene.load.await_more(500);
     }
-    let flows = scene.world.flows().len() as u64;
-    assert_eq!(flows, scene.world.status().number("/flows_live"));
-    scene.load.stop().assert_perfect();
-    // The rebuilt index and its free slots go on: room for exactly as many as it says.
-    assert_eq!(scene.world.counter("refused_table_full") + scene.world.counter("refused_index_full"), 0);
+    let Scene { world, load, .. } = scene;
+    load.stop().assert_perfect();
+    assert_eq!(world.flows().len() as u64, world.status().number("/flows_live"));
+    // The rebuilt index and its free slots go on.
+    assert_eq!(world.counter("refused_table_full") + world.counter("refused_index_full"), 0);
 }
 
 #[test]

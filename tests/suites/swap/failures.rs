@@ -111,16 +111,10 @@ fn a_config_that_was_spoilt_since_is_named() {
         assert!(report.text("/error/message").contains(word), "\"{word}\" in {report:#}");
     }
     // What a swap cannot change in this version is refused as well, and by its key.
-    for (from, to, word) in
-        [("flows_max = 4096", "flows_max = 8192", "flows_max"), ("sockets = 16", "sockets = 17", "snat")]
-    {
-        std::fs::write(&file, good.replace(from, to)).expect("a config file");
-        let report = ended(scene.ask(&[]), exit::REFUSED, "refused");
-        assert!(
-            report.text("/error/message").contains(word) || report.text("/error/remedy").contains(word),
-            "{report:#}"
-        );
-    }
+    std::fs::write(&file, good.replace("sockets = 16", "sockets = 17")).expect("a config file");
+    let report = ended(scene.ask(&[]), exit::REFUSED, "refused");
+    let error = [report.text("/error/message"), report.text("/error/remedy")];
+    assert!(error.iter().any(|text| text.contains("snat")), "{report:#}");
     std::fs::write(&file, good).expect("a config file");
     scene.assert_untouched();
 }

@@ -1,5 +1,6 @@
 //! The main job: one dataplane replaced by another while it serves.
 
+mod aside;
 mod capacity;
 mod chaos;
 mod ends;

@@ -16,6 +16,9 @@ pub mod segment_kind {
     pub const IO: u32 = 5;
     /// Pool of upstream identities.
     pub const IDENTITIES: u32 = 6;
+    /// Fields of a table that are kept aside for a layout that knows them. Kinds from here on are unknown to the first
+    /// release, whose dataplanes drop them: the supervisor carries them along.
+    pub const SIDE: u32 = 7;
 }
 
 /// How a new process begins.
@@ -117,6 +120,8 @@ pub enum TableAction {
     Translated,
     /// Made anew from the records.
     Rebuilt,
+    /// What the new layout cannot hold, kept for one that can.
+    KeptAside,
     /// An action that a newer peer knows.
     #[serde(other)]
     Unknown,
