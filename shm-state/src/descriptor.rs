@@ -11,6 +11,7 @@
 mod check;
 mod field;
 mod parse;
+pub mod places;
 mod types;
 mod wire;
 

@@ -13,6 +13,7 @@ pub mod manifest;
 pub mod map;
 pub mod note;
 pub mod owner;
+pub mod places;
 pub mod prelude;
 pub mod row;
 pub mod schema;

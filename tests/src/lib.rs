@@ -10,6 +10,7 @@ pub mod build;
 pub mod config;
 pub mod ctl;
 pub mod json;
+pub mod layouts;
 pub mod load;
 pub mod net;
 pub mod oracle;

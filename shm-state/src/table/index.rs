@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Version of the index: its hash, its buckets, its free slots.
 pub const INDEX_VERSION: u32 = 1;
 pub(super) const HEADER_WORDS: usize = 16;
-const ENTRIES: usize = 8;
+pub(super) const ENTRIES: usize = 8;
 const LINE: usize = 64;
 
 /// Both bucket choices and the tag of one key.
