@@ -9,6 +9,7 @@ pub mod backend;
 pub mod build;
 pub mod config;
 pub mod ctl;
+pub mod fixtures;
 pub mod json;
 pub mod layouts;
 pub mod load;

@@ -6,6 +6,7 @@
 mod free;
 mod geometry;
 mod index;
+mod make;
 pub mod places;
 mod records;
 mod slots;

@@ -25,15 +25,15 @@ fn table(page: &mut String) {
         page,
         &format!(
             "Dirty marks: one byte per {BLOCK_SLOTS} slots, stored after every write to one of them. Slots start on \
-             the next multiple of 64. A record has up to {RECORD_LEN_MAX} bytes. A slot with a record of 120 bytes:"
+             the next multiple of 64. A record has up to {RECORD_LEN_MAX} bytes. A slot with a record of 112 bytes:"
         ),
     );
-    map(page, &places::slot(120));
+    map(page, &places::slot(112));
     say(
         page,
         "Bodies of tables, in bytes:\n\n| slots | record | marks | slots start | body |\n|---:|---:|---:|---:|---:|",
     );
-    for (capacity, record_len) in [(64, 104), (65_536, 104), (65_536, 120), (4_194_304, 120)] {
+    for (capacity, record_len) in [(64, 96), (65_536, 96), (65_536, 112), (4_194_304, 112)] {
         let [marks, slots, len] = places::table_body(capacity, record_len);
         let _ = writeln!(page, "| {capacity} | {record_len} | {marks} | {slots} | {len} |");
     }
