@@ -9,6 +9,7 @@ extern crate self as shm_state;
 pub mod descriptor;
 pub mod directory;
 pub mod error;
+pub mod exchange;
 pub mod image;
 pub mod manifest;
 pub mod map;
