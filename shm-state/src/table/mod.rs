@@ -6,6 +6,7 @@
 mod free;
 mod geometry;
 mod index;
+pub mod links;
 mod make;
 pub mod places;
 mod records;
