@@ -30,6 +30,9 @@ pub enum Verb {
     },
     /// Counters, summed over the workers.
     Counters,
+    /// The segments of the region but for rings and buffers; read-only descriptors come beside the answer, in the
+    /// answer's order.
+    Segments,
     /// Replace the running binary.
     Swap(SwapRequest),
     /// The last swaps.
@@ -138,7 +141,7 @@ pub fn parse_request(line: &[u8]) -> Result<Verb, Fault> {
         v: u32,
         verb: String,
     }
-    const VERBS: [&str; 6] = ["status", "flows", "counters", "swap", "report", "stop"];
+    const VERBS: [&str; 7] = ["status", "flows", "counters", "segments", "swap", "report", "stop"];
     let bad = |code, message: String| Fault::operator(code, message, "use the controlctl of the same release");
     let envelope: Envelope =
         serde_json::from_slice(line).map_err(|e| bad("bad-request", format!("request is not understood: {e}")))?;

@@ -10,4 +10,5 @@ pub mod io;
 pub mod limits;
 pub mod process;
 pub mod state;
+pub mod versions;
 pub mod wire;

@@ -11,6 +11,7 @@
 mod check;
 mod field;
 mod parse;
+pub mod places;
 mod subset;
 mod types;
 mod wire;

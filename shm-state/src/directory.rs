@@ -3,6 +3,8 @@
 //! Written once by its process before that process may win the owner word. The supervisor keeps a duplicate,
 //! so that the descriptors of a process that no longer answers can be taken from it.
 
+pub mod places;
+
 use crate::error::RegionError;
 use crate::prelude::{Kind, SegmentId};
 use crate::segment::{Segment, Spec};

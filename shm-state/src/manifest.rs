@@ -3,6 +3,8 @@
 //! Invariants: the words up to [`HandoverWords`] keep their place and meaning for ever. A party writes its own
 //! entry and its own stamps only; the owner word alone says whose directory is in force.
 
+pub mod places;
+
 use crate::error::RegionError;
 use crate::map::AllAtomic;
 use crate::owner::{OwnerState, OwnerWord, Party};

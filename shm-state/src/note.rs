@@ -5,6 +5,12 @@
 //! are descriptors one after the other; each says its own length. Linkers keep note sections when they drop
 //! what nothing refers to, and `strip` keeps what is loaded.
 
+mod versions;
+pub use versions::{
+    Entry, Fact, NOTE_VERSIONS, RangeEntry, Subject, TEXT_LEN, TextEntry, VERSIONS_MAX, Versions, VersionsError,
+    parse_versions,
+};
+
 use crate::descriptor::{Descriptor, DescriptorError};
 use zerocopy::{Immutable, IntoBytes};
 
@@ -45,11 +51,20 @@ pub struct Note<D> {
 impl<D: IntoBytes + Immutable> Note<D> {
     /// A note of layouts.
     pub const fn new(desc: D) -> Self {
+        Self::of(NOTE_LAYOUTS, desc)
+    }
+
+    /// A note of versions; see [`Versions`].
+    pub const fn versions(desc: D) -> Self {
+        Self::of(NOTE_VERSIONS, desc)
+    }
+
+    const fn of(kind: u32, desc: D) -> Self {
         let len = size_of::<D>();
         assert!(len.is_multiple_of(4) && len <= u32::MAX as usize, "note: contents of odd length");
         // A head of 20 bytes, the contents at once behind it, and nothing behind them.
         assert!(size_of::<Self>() == 20 + len, "note: padding around the contents");
-        Self { name_len: NAME_FIELD.len() as u32, desc_len: len as u32, kind: NOTE_LAYOUTS, name: NAME_FIELD, desc }
+        Self { name_len: NAME_FIELD.len() as u32, desc_len: len as u32, kind, name: NAME_FIELD, desc }
     }
 }
 
@@ -98,6 +113,23 @@ macro_rules! layout_note {
     (@value $layout:ty) => { <$layout as $crate::descriptor::Layout>::WIRE };
     (@value $layout:ty, $($rest:ty),+) => {
         $crate::note::Chain(<$layout as $crate::descriptor::Layout>::WIRE, $crate::layout_note!(@value $($rest),+))
+    };
+}
+
+/// Puts a note of versions beside the note of layouts: the type of its contents ([`note::Versions`]) and the contents.
+/// Say it once per executable, in the crate of the executable itself.
+///
+/// [`note::Versions`]: crate::note::Versions
+#[macro_export]
+macro_rules! versions_note {
+    ($type:ty, $value:expr) => {
+        // As in `layout_note`.
+        #[allow(unsafe_code)]
+        const _: () = {
+            #[used]
+            #[unsafe(link_section = ".note.hitless")]
+            static VERSIONS: $crate::note::Note<$type> = $crate::note::Note::versions($value);
+        };
     };
 }
 

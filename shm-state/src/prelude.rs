@@ -3,6 +3,9 @@
 //! Invariant: nothing here ever moves or changes its meaning. New facts go into the reserved words (zero
 //! means "not said") or into the body. All numbers are little endian.
 
+mod places;
+pub use places::PLACES;
+
 use crate::error::RegionError;
 use sha2::{Digest, Sha256};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

@@ -1,7 +1,11 @@
 //! The command line of controlctl.
 
+mod offline;
+
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use offline::{CheckArgs, Format, SourceArgs, StateVerb};
 
 use clap::{Parser, Subcommand};
 
@@ -67,6 +71,22 @@ pub enum Verb {
         #[arg(long, value_name = "N", default_value_t = 1)]
         last: u64,
     },
+    /// What a dataplane binary is and serves: machine, versions, and every table's layout. Needs no controld.
+    Info {
+        /// The file.
+        binary: PathBuf,
+    },
+    /// What a swap from one binary to another would do. Needs no controld and starts nothing.
+    ///
+    /// For each table: what happens to each field, what may be lost and by which policy, the memory that is needed, and
+    /// the estimated time of the background copy. The verdict is "ok", "lossy" or "refused".
+    Check(CheckArgs),
+    /// Look into the tables, of the running region or of an image of it.
+    ///
+    /// The running region is copied first and never written to; records that change meanwhile may be of different
+    /// moments.
+    #[command(subcommand)]
+    State(StateVerb),
     /// What this host lacks.
     Doctor {
         /// Compare with what this config file asks for.
@@ -79,9 +99,10 @@ pub enum Verb {
 
 const AFTER_HELP: &str = "Exit codes:\n  \
     0  done\n  \
-    1  failed; doctor: the host lacks something that is required\n  \
-    2  bad usage\n  \
-    3  swap refused; the running dataplane was not touched\n  \
+    1  failed; doctor: the host lacks something that is required; state verify: something is wrong\n  \
+    2  bad usage; a file that was named is missing or is not what it should be\n  \
+    3  swap refused; the running dataplane was not touched; check: it would be refused (--strict: or lossy);\n     \
+       state load: the rows cannot be had in that layout\n  \
     4  swap begun and undone; the old dataplane serves on\n  \
     5  controld does not answer at the socket\n  \
     6  no answer in time";

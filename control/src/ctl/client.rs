@@ -71,7 +71,7 @@ pub fn ask(
     Err(lost(io::Error::new(ErrorKind::UnexpectedEof, "it closed the connection")))
 }
 
-fn unreachable(socket: &Path, error: &io::Error) -> Failure {
+pub(super) fn unreachable(socket: &Path, error: &io::Error) -> Failure {
     let path = socket.display();
     let (what, remedy) = match error.kind() {
         ErrorKind::NotFound => ("there is no socket", "start controld, or name its socket with --socket"),

@@ -8,18 +8,23 @@ use serde_json::Value;
 use crate::report::SwapReport;
 use crate::verify::{PlanView, TableStep};
 
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(header.to_vec());
     table
 }
 
-fn right(table: &mut Table, columns: impl IntoIterator<Item = usize>) {
+pub(super) fn right(table: &mut Table, columns: impl IntoIterator<Item = usize>) {
     for column in columns {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
+}
+
+/// Bytes for people.
+pub(super) fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 /// A JSON value without quotes.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use handover::messages::Fault;
 use serde_json::{Value, json};
 
 use super::args::{Args, Verb};
 use super::client::{Failure, ask};
 use super::progress::Progress;
-use super::{doctor, render};
+use super::{check, doctor, info, render, state};
 use crate::exit;
 use crate::protocol::{SwapRequest, Verb as Ask};
 
@@ -17,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Runs controlctl; gives the exit code.
 pub fn controlctl(args: &Args) -> u8 {
     let (verb, text): (Ask, fn(&Value) -> String) = match &args.verb {
+        Verb::Info { binary } => return info::run(binary, args.json),
+        Verb::Check(check) => return check::run(check, args.json),
+        Verb::State(verb) => return state::run(verb, args),
         Verb::Doctor { config } => return doctor::run(config.as_deref(), args.json),
         Verb::Status => (Ask::Status, render::status),
         Verb::Flows { limit } => (Ask::Flows { limit: Some(*limit) }, render::flows),
@@ -65,6 +69,11 @@ fn failed(failure: &Failure, as_json: bool) -> u8 {
         }
     }
     *exit
+}
+
+/// Says what is wrong with what was named, and gives the exit code.
+pub(super) fn give_up(error: &Fault, exit: u8, as_json: bool) -> u8 {
+    failed(&Failure { error: error.clone(), exit, report: None }, as_json)
 }
 
 pub(super) fn print_json(value: &Value) {

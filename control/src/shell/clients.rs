@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use handover::messages::Fault;
+use handover::rights;
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::sys::stat::{Mode, umask};
 use serde::Serialize;
@@ -29,6 +30,8 @@ struct Client {
     stream: UnixStream,
     input: Vec<u8>,
     output: Vec<u8>,
+    /// Descriptors that go with the first bytes of the output.
+    fds: Vec<OwnedFd>,
     /// A request is being served; the connection ends with its answer.
     asked: bool,
     answered: bool,
@@ -95,7 +98,14 @@ impl Clients {
                 tracing::warn!(%reason, "client turned away");
                 continue;
             }
-            let client = Client { stream, input: Vec::new(), output: Vec::new(), asked: false, answered: false };
+            let client = Client {
+                stream,
+                input: Vec::new(),
+                output: Vec::new(),
+                fds: Vec::new(),
+                asked: false,
+                answered: false,
+            };
             self.clients.insert(self.next, client);
             self.next += 1;
         }
@@ -167,12 +177,28 @@ impl Clients {
         }
     }
 
+    /// As [`Clients::answer`], with descriptors beside it; at most [`rights::FDS_MAX`].
+    pub fn answer_with(&mut self, id: ClientId, answer: &Answer, fds: Vec<OwnedFd>) {
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.fds = fds;
+        }
+        self.answer(id, answer);
+    }
+
     /// Writes what there is room for.
     pub fn write(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         while !client.output.is_empty() {
-            match client.stream.write(&client.output) {
-                Ok(n @ 1..) => drop(client.output.drain(..n)),
+            let beside: Vec<_> = client.fds.iter().map(AsFd::as_fd).collect();
+            let written = match beside.is_empty() {
+                true => client.stream.write(&client.output),
+                false => rights::send(&client.stream, &client.output, &beside),
+            };
+            match written {
+                Ok(n @ 1..) => {
+                    client.output.drain(..n);
+                    client.fds.clear();
+                }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock && client.output.len() <= BACKLOG_MAX => return,
                 Ok(0) | Err(_) => {

@@ -3,10 +3,11 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use handover::messages::{DescriptorEntry, Fault, What, segment_kind};
+use handover::rights;
 use shm_state::directory::Directory;
 use shm_state::error::RegionError;
 use shm_state::manifest::Manifest;
@@ -248,6 +249,35 @@ impl Holdings {
             .filter(|(entry, _)| entry.what == What::Socket)
             .filter_map(|(_, fd)| raw::socket_drops(fd.as_fd()).ok())
             .sum()
+    }
+
+    /// All segments but rings and buffers, opened again for reading only.
+    ///
+    /// # Errors
+    /// When a descriptor cannot be opened, or there are more than go beside one answer.
+    pub fn read_only(&self) -> Result<(Vec<DescriptorEntry>, Vec<OwnedFd>), Fault> {
+        let mut list = Vec::new();
+        let mut fds = Vec::new();
+        for (entry, fd) in &self.list {
+            if entry.what != What::Segment || entry.kind == segment_kind::IO {
+                continue;
+            }
+            let file = std::fs::File::open(format!("/proc/self/fd/{}", fd.as_raw_fd())).map_err(|e| {
+                Fault::kernel(
+                    "no-descriptor",
+                    format!("a segment cannot be opened for reading: {e}"),
+                    "is /proc mounted?",
+                )
+            })?;
+            list.push(entry.clone());
+            fds.push(file.into());
+        }
+        if fds.len() > rights::FDS_MAX {
+            let message =
+                format!("the region has {} segments, at most {} can be passed on", fds.len(), rights::FDS_MAX);
+            return Err(Fault::bug("too-many-segments", message, ""));
+        }
+        Ok((list, fds))
     }
 
     /// Descriptors to be sent beside their entries.

@@ -29,6 +29,15 @@ impl Supervisor {
             Verb::Flows { limit } => self.flows(limit.unwrap_or(FLOWS_DEFAULT).min(FLOWS_MAX)),
             Verb::Counters => self.counters(),
             Verb::Report { last } => self.last_reports(last.unwrap_or(REPORTS_DEFAULT)),
+            Verb::Segments => {
+                return match self.serving_holdings().and_then(|h| h.read_only().map_err(|fault| (fault, exit::FAILED)))
+                {
+                    Ok((list, fds)) => {
+                        self.clients.answer_with(client, &Answer::Done { done: json!({ "segments": list }) }, fds);
+                    }
+                    Err((fault, exit)) => self.clients.answer(client, &Answer::error(fault, exit)),
+                };
+            }
             Verb::Swap(request) if request.dry_run => self.dry_run(&request),
             Verb::Swap(request) => return self.ask_swap(client, request),
             Verb::Stop => {

@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 use shm_state::descriptor::Descriptor;
 use thiserror::Error;
 
-use super::elf::{self, ElfError};
+use super::elf::{self, ElfError, Linked};
+use super::versions::Versions;
 
 /// No executable is larger.
 const BINARY_BYTES_MAX: u64 = 1 << 30;
@@ -72,7 +73,9 @@ impl BinaryError {
                 ElfError::OtherMachine { .. } => ("binary-other-machine", "use the build for this host"),
                 ElfError::Damaged(_) => ("binary-damaged", "copy it again and compare checksums"),
                 ElfError::NoNote => ("binary-no-note", "name a dataplane executable of hitless"),
-                ElfError::BadNote(_) => ("binary-bad-note", "use a release build of the dataplane"),
+                ElfError::BadNote(_) | ElfError::BadVersions(_) => {
+                    ("binary-bad-note", "use a release build of the dataplane")
+                }
             },
         };
         Fault::operator(code, self.to_string(), remedy)
@@ -88,8 +91,25 @@ pub struct Binary {
     pub sha256: String,
     /// The layouts that it serves.
     pub layouts: Arc<[Descriptor]>,
+    /// What it is beside.
+    pub facts: Arc<Facts>,
     file: Arc<File>,
     identity: Identity,
+}
+
+/// What a file says of itself beside its layouts.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Length of the file.
+    pub bytes: u64,
+    /// Machine, word size and byte order in words.
+    pub machine: String,
+    /// How it is linked.
+    pub linked: Linked,
+    /// Who loads its libraries.
+    pub interpreter: Option<String>,
+    /// What it speaks; nothing if it does not say.
+    pub versions: Option<Versions>,
 }
 
 /// Which file, and in which state: any write to it changes its ctime.
@@ -113,11 +133,23 @@ impl Identity {
 }
 
 impl Binary {
-    /// Examines the file at `path`.
+    /// Examines the file at `path`, which is to be run.
     ///
     /// # Errors
     /// [`BinaryError`], naming the file.
     pub fn examine(path: &Path) -> Result<Self, BinaryError> {
+        Self::read(path, true)
+    }
+
+    /// Examines the file at `path`, which need not be executable by this user.
+    ///
+    /// # Errors
+    /// [`BinaryError`], naming the file.
+    pub fn inspect(path: &Path) -> Result<Self, BinaryError> {
+        Self::read(path, false)
+    }
+
+    fn read(path: &Path, to_run: bool) -> Result<Self, BinaryError> {
         let unreadable = |source| BinaryError::Unreadable { path: path.to_owned(), source };
         let found = std::fs::metadata(path).map_err(unreadable)?;
         if !found.is_file() {
@@ -125,7 +157,7 @@ impl Binary {
         }
         let mut file = File::open(path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
-        if nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_err() {
+        if to_run && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_err() {
             return Err(BinaryError::NotExecutable(path.to_owned()));
         }
         if metadata.len() > BINARY_BYTES_MAX {
@@ -134,12 +166,13 @@ impl Binary {
         let mut bytes = Vec::with_capacity(metadata.len() as usize);
         file.read_to_end(&mut bytes).map_err(unreadable)?;
         let own = own_header().map_err(unreadable)?;
-        let layouts =
-            elf::layouts(&bytes, &own).map_err(|source| BinaryError::Elf { path: path.to_owned(), source })?;
+        let elf::Elf { machine, linked, interpreter, layouts, versions } =
+            elf::read(&bytes, &own).map_err(|source| BinaryError::Elf { path: path.to_owned(), source })?;
         Ok(Self {
             path: path.to_owned(),
             sha256: hex(&Sha256::digest(&bytes)),
             layouts: layouts.into(),
+            facts: Arc::new(Facts { bytes: metadata.len(), machine, linked, interpreter, versions }),
             file: Arc::new(file),
             identity: Identity::of(&metadata),
         })
@@ -239,6 +272,13 @@ mod tests {
             path: path.clone(),
             sha256: hex(&Sha256::digest("old")),
             layouts: Arc::default(),
+            facts: Arc::new(Facts {
+                bytes: 3,
+                machine: String::new(),
+                linked: Linked::Static,
+                interpreter: None,
+                versions: None,
+            }),
             file: Arc::new(file),
             identity: Identity::of(&metadata),
         };

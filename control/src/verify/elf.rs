@@ -1,11 +1,15 @@
-//! An executable's bytes: for this machine, and with the layouts in its note.
+//! An executable's bytes: for this machine, how it is linked, and with the layouts in its note.
 
 use object::elf::{self, FileHeader64};
-use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
+use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, read};
+use serde::Serialize;
 use shm_state::descriptor::Descriptor;
-use shm_state::note::{NOTE_LAYOUTS, NOTE_NAME, NoteError, SECTION, parse_note_desc};
+use shm_state::note::{NoteError, SECTION, VersionsError, parse_note_desc};
 use thiserror::Error;
+
+use super::notes::Notes;
+use super::versions::Versions;
 
 /// Bytes of an ELF header up to and with `e_machine`.
 const IDENT_LEN: usize = 20;
@@ -41,6 +45,36 @@ pub enum ElfError {
     /// The note's contents cannot be trusted.
     #[error("has a bad {SECTION} note: {0}")]
     BadNote(#[from] NoteError),
+    /// The contents of its second note cannot be trusted.
+    #[error("has a bad {SECTION} note: {0}")]
+    BadVersions(#[from] VersionsError),
+}
+
+/// How an executable finds its libraries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Linked {
+    /// An interpreter loads them.
+    Dynamic,
+    /// They are in it; loaded at a fixed address.
+    Static,
+    /// They are in it; loaded anywhere.
+    StaticPie,
+}
+
+/// What an executable is, and what its notes say.
+#[derive(Clone, Debug)]
+pub struct Elf {
+    /// Machine, word size and byte order in words.
+    pub machine: String,
+    /// How it is linked.
+    pub linked: Linked,
+    /// Who loads its libraries.
+    pub interpreter: Option<String>,
+    /// The layouts that it serves.
+    pub layouts: Vec<Descriptor>,
+    /// What it speaks; binaries before that note do not say.
+    pub versions: Option<Versions>,
 }
 
 /// Word size, byte order and machine number from the first bytes of an ELF file.
@@ -83,12 +117,12 @@ impl std::fmt::Display for Machine {
     }
 }
 
-/// The layouts that an executable serves.
+/// Reads an executable.
 ///
 /// # Errors
 /// [`ElfError`]; never panics, whatever the bytes. `own` is the executable of this process: whatever it is for is
 /// what the host runs.
-pub fn layouts(bytes: &[u8], own: &[u8]) -> Result<Vec<Descriptor>, ElfError> {
+pub fn read(bytes: &[u8], own: &[u8]) -> Result<Elf, ElfError> {
     let Some(found) = Machine::read(bytes) else {
         return Err(ElfError::NotElf { bytes: bytes.len(), begin: bytes[..bytes.len().min(4)].to_vec() });
     };
@@ -103,35 +137,26 @@ pub fn layouts(bytes: &[u8], own: &[u8]) -> Result<Vec<Descriptor>, ElfError> {
     if kind != elf::ET_EXEC && kind != elf::ET_DYN {
         return Err(ElfError::NotExecutable(kind.0));
     }
-    match find_note(header, endian, bytes)? {
-        Some(contents) => Ok(parse_note_desc(contents)?),
-        None => Err(ElfError::NoNote),
-    }
+    let notes = Notes::find(header, endian, bytes)?;
+    let layouts = parse_note_desc(notes.layouts.ok_or(ElfError::NoNote)?)?;
+    let versions = notes.versions.map(Versions::parse).transpose()?;
+    let (linked, interpreter) = linked(header, endian, bytes)?;
+    Ok(Elf { machine: found.to_string(), linked, interpreter, layouts, versions })
 }
 
-fn find_note<'a>(
+/// How it is linked, by its program headers.
+fn linked(
     header: &FileHeader64<Endianness>,
     endian: Endianness,
-    bytes: &'a [u8],
-) -> Result<Option<&'a [u8]>, read::Error> {
-    // Program headers survive every strip; section headers may be all there is in an odd link.
+    bytes: &[u8],
+) -> Result<(Linked, Option<String>), read::Error> {
     for segment in header.program_headers(endian, bytes)? {
-        let Some(mut notes) = segment.notes(endian, bytes)? else { continue };
-        while let Some(note) = notes.next()? {
-            if note.name() == NOTE_NAME.as_bytes() && note.n_type(endian).0 == NOTE_LAYOUTS {
-                return Ok(Some(note.desc()));
-            }
+        if let Some(interpreter) = segment.interpreter(endian, bytes)? {
+            return Ok((Linked::Dynamic, Some(String::from_utf8_lossy(interpreter).into_owned())));
         }
     }
-    let sections = header.sections(endian, bytes)?;
-    let Some((_, section)) = sections.section_by_name(endian, SECTION.as_bytes()) else { return Ok(None) };
-    let Some(mut notes) = section.notes(endian, bytes)? else { return Ok(None) };
-    while let Some(note) = notes.next()? {
-        if note.name() == NOTE_NAME.as_bytes() && note.n_type(endian).0 == NOTE_LAYOUTS {
-            return Ok(Some(note.desc()));
-        }
-    }
-    Ok(None)
+    let position_independent = header.e_type(endian) == elf::ET_DYN;
+    Ok((if position_independent { Linked::StaticPie } else { Linked::Static }, None))
 }
 
 #[cfg(test)]
@@ -144,7 +169,7 @@ mod tests {
     }
 
     fn error(bytes: &[u8]) -> String {
-        layouts(bytes, &own()).expect_err("no dataplane").to_string()
+        read(bytes, &own()).expect_err("no dataplane").to_string()
     }
 
     #[test]
@@ -176,7 +201,7 @@ mod tests {
                     *byte = value;
                 }
             }
-            prop_assert!(layouts(&bytes, own).is_err());
+            prop_assert!(read(&bytes, own).is_err());
         }
     }
 }

@@ -65,40 +65,45 @@ pub struct PlanView {
     pub tables: Vec<TablePlan>,
 }
 
-/// Plans every table.
+/// Plans one table.
 ///
 /// # Errors
 /// A fault that names the table and, where it is one field's fault, the field.
+pub fn plan_table(table: &LiveTable, layouts: &[Descriptor]) -> Result<TablePlan, Fault> {
+    let from = &table.descriptor;
+    let Some(to) = layouts.iter().find(|layout| layout.table_id() == from.table_id()) else {
+        return Err(Fault::operator(
+            "table-unknown",
+            format!("the new binary does not know table {} (id {})", from.name(), from.table_id()),
+            "use a binary that serves the same tables",
+        ));
+    };
+    let shared = from.fingerprint() == to.fingerprint();
+    let (bytes, fields) = if shared {
+        (0, Vec::new())
+    } else {
+        let plan = Plan::compile(from, to)
+            .map_err(|refusal| Fault::operator("not-translatable", refusal.to_string(), refusal.remedy.clone()))?;
+        (slot_bytes(table.capacity, to), plan.fields().to_vec())
+    };
+    Ok(TablePlan {
+        table: to.name().to_owned(),
+        step: if shared { TableStep::Shared } else { TableStep::Translated },
+        from_version: from.layout_version(),
+        to_version: to.layout_version(),
+        records: table.live,
+        capacity: table.capacity,
+        bytes,
+        fields,
+    })
+}
+
+/// Plans every table.
+///
+/// # Errors
+/// See [`plan_table`].
 pub fn plan(live: &[LiveTable], layouts: &[Descriptor]) -> Result<Vec<TablePlan>, Fault> {
-    let mut tables = Vec::new();
-    for table in live {
-        let from = &table.descriptor;
-        let Some(to) = layouts.iter().find(|layout| layout.table_id() == from.table_id()) else {
-            return Err(Fault::operator(
-                "table-unknown",
-                format!("the new binary does not know table {} (id {})", from.name(), from.table_id()),
-                "use a binary that serves the same tables",
-            ));
-        };
-        let shared = from.fingerprint() == to.fingerprint();
-        let (bytes, fields) = if shared {
-            (0, Vec::new())
-        } else {
-            let plan = Plan::compile(from, to)
-                .map_err(|refusal| Fault::operator("not-translatable", refusal.to_string(), refusal.remedy.clone()))?;
-            (slot_bytes(table.capacity, to), plan.fields().to_vec())
-        };
-        tables.push(TablePlan {
-            table: to.name().to_owned(),
-            step: if shared { TableStep::Shared } else { TableStep::Translated },
-            from_version: from.layout_version(),
-            to_version: to.layout_version(),
-            records: table.live,
-            capacity: table.capacity,
-            bytes,
-            fields,
-        });
-    }
+    let mut tables = live.iter().map(|table| plan_table(table, layouts)).collect::<Result<Vec<_>, _>>()?;
     let created = layouts.iter().filter(|to| live.iter().all(|t| t.descriptor.table_id() != to.table_id()));
     tables.extend(created.map(|to| TablePlan {
         table: to.name().to_owned(),

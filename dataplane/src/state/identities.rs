@@ -8,6 +8,8 @@
 //! Body: header (8 words), then per backend a row: header (8 words), the free pool and the reverse map (32 bits
 //! each per identity), the resting queue (release time in 64 bits, identity in 32, kept apart).
 
+pub mod places;
+
 use super::IDENTITIES;
 use shm_state::error::RegionError;
 use shm_state::prelude::{Kind, SegmentId};

@@ -9,6 +9,7 @@ pub mod flow;
 pub mod flow_v1;
 pub mod flow_v2;
 pub mod flows;
+pub mod glossary;
 pub mod identities;
 pub mod ids;
 pub mod key;

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Version of the index: its hash, its buckets, its free slots.
 pub const INDEX_VERSION: u32 = 1;
 pub(super) const HEADER_WORDS: usize = 16;
-const ENTRIES: usize = 8;
+pub(super) const ENTRIES: usize = 8;
 const LINE: usize = 64;
 
 /// Both bucket choices and the tag of one key.
@@ -34,7 +34,7 @@ impl KeyHash {
     }
 
     #[inline]
-    fn tag(self) -> u32 {
+    pub(super) fn tag(self) -> u32 {
         self.high as u32
     }
 }
@@ -247,8 +247,13 @@ impl Index {
         self.len() == 0
     }
 
+    /// Buckets.
+    pub fn buckets(&self) -> usize {
+        self.buckets
+    }
+
     #[inline]
-    fn choices(&self, hash: KeyHash) -> [usize; 2] {
+    pub(super) fn choices(&self, hash: KeyHash) -> [usize; 2] {
         let first = hash.low as usize & self.mask;
         let second = (hash.low >> 32 ^ hash.high >> 32) as usize & self.mask;
         // Two equal choices would halve the room; the neighbour is as good as any.
@@ -256,7 +261,7 @@ impl Index {
     }
 
     #[inline]
-    fn bucket(&self, choice: usize) -> &[AtomicU64] {
+    pub(super) fn bucket(&self, choice: usize) -> &[AtomicU64] {
         self.segment.words(self.buckets_off + choice * LINE, ENTRIES)
     }
 }
@@ -268,6 +273,6 @@ fn encode(tag: u32, slot: Slot) -> u64 {
 }
 
 #[inline]
-fn decode(entry: u64) -> Option<(u32, Slot)> {
+pub(super) fn decode(entry: u64) -> Option<(u32, Slot)> {
     (entry as u32).checked_sub(1).map(|slot| ((entry >> 32) as u32, Slot(slot)))
 }

@@ -6,7 +6,10 @@
 mod free;
 mod geometry;
 mod index;
+pub mod links;
+mod make;
 pub mod marks;
+pub mod places;
 mod records;
 mod slots;
 mod view;

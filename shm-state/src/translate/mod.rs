@@ -33,3 +33,4 @@ pub use loss::{FieldCount, Loss, LossReport, RowMarks, SlotLosses};
 pub use plan::Plan;
 pub use refusal::{Refusal, RefusalKind};
 pub use run::{RowOutcome, Runner};
+pub(crate) use store::{Stored, store};

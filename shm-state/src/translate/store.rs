@@ -1,4 +1,4 @@
-//! Stores a value of the intermediate schema into a record: the slow path, for computed fields.
+//! Stores a value of the intermediate schema into a record: the slow path, for computed fields and for rows from elsewhere.
 
 use super::step::{Width, is_signed};
 use crate::descriptor::{Field, FieldType};
@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 /// How storing a value went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stored {
+pub(crate) enum Stored {
     /// As it was; times are rounded down to the field's unit.
     Fits,
     /// It does not fit; the nearest value that does was stored.
@@ -18,7 +18,7 @@ pub(super) enum Stored {
 
 /// Stores `value` into the field's place in `record`, which is long enough.
 #[inline]
-pub(super) fn store(field: &Field, value: &Value, record: &mut [u8]) -> Stored {
+pub(crate) fn store(field: &Field, value: &Value, record: &mut [u8]) -> Stored {
     let to = &mut record[field.offset()..field.end()];
     match (field.ty(), value) {
         (FieldType::Unsigned | FieldType::Signed, Value::Unsigned(_) | Value::Signed(_)) => {

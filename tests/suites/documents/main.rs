@@ -1,5 +1,7 @@
 //! What the documents list is what the code has.
 
+mod shared_memory;
+
 use std::path::{Path, PathBuf};
 
 use tests::build::workspace;

@@ -1,0 +1,132 @@
+//! `controlctl info BINARY`: what an executable is and serves, from the file alone.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use shm_state::descriptor::{Descriptor, Field};
+
+use super::render::{right, table};
+use super::run::{give_up, print, print_json};
+use crate::exit;
+use crate::verify::{Binary, Facts, Linked, Versions};
+
+/// Runs it; gives the exit code.
+pub(super) fn run(path: &Path, as_json: bool) -> u8 {
+    let path = match std::path::absolute(path) {
+        Ok(path) => path,
+        Err(_) => path.to_owned(),
+    };
+    let binary = match Binary::inspect(&path) {
+        Ok(binary) => binary,
+        Err(error) => return give_up(&error.fault(), exit::USAGE, as_json),
+    };
+    if as_json {
+        print_json(&document(&binary));
+    } else {
+        print(&text(&binary));
+    }
+    exit::OK
+}
+
+fn document(binary: &Binary) -> Value {
+    let Facts { bytes, machine, linked, interpreter, versions } = &*binary.facts;
+    let Versions { package, executable, ranges } = versions.clone().unwrap_or_default();
+    json!({
+        "path": binary.path,
+        "sha256": binary.sha256,
+        "bytes": bytes,
+        "machine": machine,
+        "linked": linked,
+        "interpreter": interpreter,
+        "executable": executable,
+        "version": package,
+        "versions": versions.is_some().then_some(ranges),
+        "tables": binary.layouts.iter().map(layout_document).collect::<Vec<_>>(),
+    })
+}
+
+fn layout_document(layout: &Descriptor) -> Value {
+    let field = |field: &Field| {
+        json!({
+            "id": field.id(),
+            "name": &**field.name(),
+            "offset": field.offset(),
+            "bytes": field.len(),
+            "type": field.type_text(),
+            "unit": field.unit(),
+            "key": field.is_key(),
+            "narrow": field.narrow(),
+            "default": field.default_value(),
+            "compute": field.compute(),
+        })
+    };
+    json!({
+        "table": layout.name(),
+        "table_id": layout.table_id(),
+        "layout_version": layout.layout_version(),
+        "record_bytes": layout.record_len(),
+        "fingerprint": format!("{:#018x}", layout.fingerprint()),
+        "fields": layout.fields().iter().map(field).collect::<Vec<_>>(),
+    })
+}
+
+fn text(binary: &Binary) -> String {
+    let Facts { bytes, machine, linked, interpreter, versions } = &*binary.facts;
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<11} {value}");
+    };
+    line("path", &binary.path.display().to_string());
+    line("sha256", &binary.sha256);
+    line("size", &format!("{bytes} bytes"));
+    line("machine", machine);
+    let linked = match linked {
+        Linked::Dynamic => format!("dynamic, loaded by {}", interpreter.as_deref().unwrap_or("?")),
+        Linked::Static => "static".to_owned(),
+        Linked::StaticPie => "static, position independent".to_owned(),
+    };
+    line("linked", &linked);
+    let said = versions.clone().unwrap_or_default();
+    let or_not = |value: Option<String>| value.unwrap_or_else(|| "not said".to_owned());
+    line("executable", &or_not(said.executable));
+    line("version", &or_not(said.package));
+    let ranges: Vec<_> = said.ranges.iter().map(|(subject, range)| format!("{subject} {range}")).collect();
+    line("supports", &or_not(versions.is_some().then(|| ranges.join(", "))));
+    for layout in binary.layouts.iter() {
+        text.push('\n');
+        text.push_str(&layout_text(layout));
+    }
+    text
+}
+
+fn layout_text(layout: &Descriptor) -> String {
+    let mut fields = table(&["offset", "bytes", "id", "field", "type", "unit", "too large", "if lacking"]);
+    for field in layout.fields() {
+        let lacking = match (field.compute(), field.default_value()) {
+            (Some(function), _) => format!("computed by `{function}`"),
+            (None, Some(value)) => value.to_string(),
+            (None, None) => "refused".to_owned(),
+        };
+        fields.add_row([
+            field.offset().to_string(),
+            field.len().to_string(),
+            field.id().to_string(),
+            format!("{}{}", field.name(), if field.is_key() { " (key)" } else { "" }),
+            field.type_text(),
+            if field.unit().name() == "none" { String::new() } else { field.unit().to_string() },
+            field.narrow().to_string(),
+            lacking,
+        ]);
+    }
+    right(&mut fields, [0, 1, 2]);
+    format!(
+        "{} {}: table {}, {} bytes a record, fingerprint {:#018x}\n{}\n",
+        layout.name(),
+        layout.layout_version(),
+        layout.table_id(),
+        layout.record_len(),
+        layout.fingerprint(),
+        fields.trim_fmt()
+    )
+}

@@ -1,0 +1,59 @@
+//! The notes of this product in an executable: layouts, and the versions of what it speaks.
+
+use object::Endianness;
+use object::elf::FileHeader64;
+use object::read;
+use object::read::elf::{FileHeader, NoteIterator, ProgramHeader, SectionHeader};
+use shm_state::note::{NOTE_LAYOUTS, NOTE_NAME, NOTE_VERSIONS, SECTION};
+
+/// Contents of the notes, as they lie in the file.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Notes<'a> {
+    pub(super) layouts: Option<&'a [u8]>,
+    pub(super) versions: Option<&'a [u8]>,
+}
+
+impl<'a> Notes<'a> {
+    /// Looks through all notes of the file. Notes of other types are of later versions and skipped.
+    pub(super) fn find(
+        header: &FileHeader64<Endianness>,
+        endian: Endianness,
+        bytes: &'a [u8],
+    ) -> Result<Self, read::Error> {
+        let mut found = Self::default();
+        // Program headers survive every strip; section headers may be all there is in an odd link.
+        for segment in header.program_headers(endian, bytes)? {
+            if let Some(notes) = segment.notes(endian, bytes)? {
+                found.look(notes, endian)?;
+            }
+        }
+        if found.layouts.is_none() {
+            let sections = header.sections(endian, bytes)?;
+            if let Some((_, section)) = sections.section_by_name(endian, SECTION.as_bytes())
+                && let Some(notes) = section.notes(endian, bytes)?
+            {
+                found.look(notes, endian)?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn look(
+        &mut self,
+        mut notes: NoteIterator<'a, FileHeader64<Endianness>>,
+        endian: Endianness,
+    ) -> Result<(), read::Error> {
+        while let Some(note) = notes.next()? {
+            if note.name() != NOTE_NAME.as_bytes() {
+                continue;
+            }
+            let place = match note.n_type(endian).0 {
+                NOTE_LAYOUTS => &mut self.layouts,
+                NOTE_VERSIONS => &mut self.versions,
+                _ => continue,
+            };
+            place.get_or_insert(note.desc());
+        }
+        Ok(())
+    }
+}

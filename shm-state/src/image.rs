@@ -1,0 +1,82 @@
+//! Images: segments as files, byte for byte, for fixtures, support and looking at a region at leisure.
+//!
+//! A file is not sealed and may change under its reader, so it is never mapped: its bytes are copied into a memfd of
+//! this process, and that is attached, with all the checks of a foreign segment. A descriptor of a live segment is a
+//! file like any other, which makes a copy of it at one time (words that are written meanwhile may be of different
+//! moments).
+
+use crate::error::RegionError;
+use crate::map;
+use crate::prelude::{PRELUDE_LEN, Prelude};
+use crate::segment::Segment;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use zerocopy::FromBytes;
+
+/// Bytes that are copied at a time.
+const CHUNK: usize = 1 << 20;
+
+/// Why a file is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The file cannot be read.
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+    /// What it holds is no segment.
+    #[error(transparent)]
+    Region(#[from] RegionError),
+}
+
+/// What the prelude in a file claims, checked against the length of the file. Reads 128 bytes.
+///
+/// # Errors
+/// [`ImageError`]: unreadable, too short, or the claim that does not hold.
+pub fn prelude(file: &File) -> Result<Prelude, ImageError> {
+    let len = file.metadata()?.len();
+    if len < PRELUDE_LEN as u64 {
+        return Err(RegionError::Truncated { bytes: len, need: PRELUDE_LEN as u64 }.into());
+    }
+    let mut bytes = [0; PRELUDE_LEN];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(Prelude::read_from_bytes(&bytes).expect("length is the prelude's").check(len)?)
+}
+
+/// Copies a file into a segment of this process. Takes as much memory as the file is long; its prelude is checked
+/// first.
+///
+/// # Errors
+/// [`ImageError`].
+pub fn load(file: &File) -> Result<Segment, ImageError> {
+    let prelude = prelude(file)?;
+    let len = prelude.segment_len;
+    let (fd, _) = map::create(&format!("hitless-image:{}", prelude.id()), prelude.id(), len)?;
+    let to = File::from(fd);
+    let mut chunk = vec![0; CHUNK.min(usize::try_from(len).unwrap_or(CHUNK))];
+    let mut at = 0;
+    while at < len {
+        let part = &mut chunk[..CHUNK.min((len - at) as usize)];
+        file.read_exact_at(part, at)?;
+        to.write_all_at(part, at)?;
+        at += part.len() as u64;
+    }
+    Ok(Segment::attach(to.into())?)
+}
+
+/// Writes a segment's bytes as they are now.
+///
+/// # Errors
+/// What `to` says.
+pub fn save(segment: &Segment, to: &mut impl Write) -> io::Result<()> {
+    let file = File::from(segment.fd().try_clone_to_owned()?);
+    let len = segment.prelude().segment_len;
+    let mut chunk = vec![0; CHUNK.min(usize::try_from(len).unwrap_or(CHUNK))];
+    let mut at = 0;
+    while at < len {
+        let part = &mut chunk[..CHUNK.min((len - at) as usize)];
+        file.read_exact_at(part, at)?;
+        to.write_all(part)?;
+        at += part.len() as u64;
+    }
+    Ok(())
+}
