@@ -83,11 +83,10 @@ pub fn run(
     host: &Host,
     watch: &mut dyn Watch,
 ) -> Result<BackgroundRun> {
-    let place = host.placement();
+    let place = stand_aside(host);
     if place.cores < 2 {
         return Err(Error::World("needs two cores: one for the dataplane, one for the load".to_owned()));
     }
-    stand_aside(host);
     let sockets = FloodSockets::bind(BACKENDS, spec.payload_bytes)?;
     let port = config::free_port()?;
     let backends = sockets.backend_addresses()?;

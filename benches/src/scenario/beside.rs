@@ -45,10 +45,13 @@ pub fn run(
     host: &Host,
     watch: &mut dyn Watch,
 ) -> Result<BesideRun> {
-    stand_aside(host);
+    let place = stand_aside(host);
     let small = second(scenario, beside)?;
     let per_round = scenario.swaps.as_ref().map_or(0, |swaps| swaps.count) / beside.rounds;
-    let mut stages = [Stage::start(scenario, binaries, host, watch)?, Stage::start(&small, binaries, host, watch)?];
+    let mut stages = [
+        Stage::start(scenario, binaries, host, place, watch)?,
+        Stage::start(&small, binaries, host, place, watch)?,
+    ];
     for stage in &mut stages {
         stage.warm_up(watch)?;
         stage.without(watch)?;

@@ -14,7 +14,7 @@ use crate::load::live::Period;
 use crate::load::session::{Backends, Session};
 use crate::sys::clock::{MILLI, SECOND, now};
 use crate::sys::interrupt::interrupted;
-use crate::sys::place;
+use crate::sys::place::{self, Placement};
 use crate::token::Key;
 use crate::world::World;
 use crate::world::binaries::Binaries;
@@ -45,14 +45,16 @@ pub(super) struct Stage<'a> {
     faults: Vec<String>,
 }
 
-/// Keeps the calling thread, and what it starts, beside the load: the core under test is left alone.
-pub(super) fn stand_aside(host: &Host) {
+/// Keeps the calling thread, and what it starts, beside the load: the core under test is left alone. Returns who runs
+/// where, which cannot be told from this thread afterwards.
+pub(super) fn stand_aside(host: &Host) -> Placement {
     let place = host.placement();
     let others: Vec<usize> = place::allowed().into_iter().filter(|&cpu| cpu != place.dut).collect();
     if !others.is_empty() {
         // Where it is refused, noise on the core under test is the only harm.
         let _ = place::pin(&others);
     }
+    place
 }
 
 impl<'a> Stage<'a> {
@@ -61,12 +63,12 @@ impl<'a> Stage<'a> {
         scenario: &'a Scenario,
         binaries: &'a Binaries,
         host: &Host,
+        place: Placement,
         watch: &mut dyn Watch,
     ) -> Result<Self> {
         let parts = scenario
             .swapping()
             .ok_or_else(|| Error::Usage(format!("{} is not a scenario with swaps", scenario.name)))?;
-        let place = host.placement();
         let key = Key::random().map_err(|source| Error::Io { what: "making a key".to_owned(), source })?;
         let origin_ns = now();
         let backend = BackendPlan {

@@ -52,8 +52,8 @@ impl SwapRun {
 
 /// Runs `scenario` from start to verdict.
 pub fn run(scenario: &Scenario, binaries: &Binaries, host: &Host, watch: &mut dyn Watch) -> Result<SwapRun> {
-    stand_aside(host);
-    let mut stage = Stage::start(scenario, binaries, host, watch)?;
+    let place = stand_aside(host);
+    let mut stage = Stage::start(scenario, binaries, host, place, watch)?;
     stage.warm_up(watch)?;
     stage.without(watch)?;
     stage.swap(scenario.swaps.as_ref().map_or(0, |swaps| swaps.count), watch)?;
