@@ -67,11 +67,19 @@ pub fn trial(fault: Fault) -> Result<Verdict> {
     let key = Key::random().doing(|| "making a key".to_owned())?;
     let place = Placement::here();
     let origin_ns = now();
-    let backend = BackendPlan { id: 0, delay_ns: 0, key, origin_ns, cpu: place.backends, realtime: false };
+    let backend = BackendPlan { id: 0, delay_ns: 0, key, origin_ns, flows: 0, cpu: place.backends, realtime: false };
     let backends = Backends::start(2, &backend)?;
     let relay = Relay::start(backends.addresses().to_vec(), fault)?;
     let plan = GeneratorPlan {
-        mix: Mix { rate: 500, steady: 8, new_per_s: 10, new_packets: 3, life_ns: SECOND / 4, tick_ns: MILLI },
+        mix: Mix {
+            rate: 500,
+            steady: 8,
+            new_per_s: 10,
+            new_packets: 3,
+            life_ns: SECOND / 4,
+            tick_ns: MILLI,
+            scattered: false,
+        },
         services: vec![relay.service()],
         payload: 64,
         sockets: 2,

@@ -23,7 +23,8 @@ fn a_paced_load_passes_through_whole() {
     let key = Key::random().expect("random key");
     let place = Placement::here();
     let origin_ns = now();
-    let backend = BackendPlan { id: 0, delay_ns: 20 * MILLI, key, origin_ns, cpu: place.backends, realtime: false };
+    let backend =
+        BackendPlan { id: 0, delay_ns: 20 * MILLI, key, origin_ns, flows: 0, cpu: place.backends, realtime: false };
     let backends = Backends::start(2, &backend).expect("backends");
     let service = free_port().expect("a port");
     let setting = Setting {
@@ -45,7 +46,15 @@ fn a_paced_load_passes_through_whole() {
         std::thread::spawn(move || baseline::serve(&config, &stop))
     };
     let plan = GeneratorPlan {
-        mix: Mix { rate: 2000, steady: 50, new_per_s: 40, new_packets: 3, life_ns: SECOND / 4, tick_ns: MILLI },
+        mix: Mix {
+            rate: 2000,
+            steady: 50,
+            new_per_s: 40,
+            new_packets: 3,
+            life_ns: SECOND / 4,
+            tick_ns: MILLI,
+            scattered: false,
+        },
         services: [1, 2].map(|n| SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, n), service)).to_vec(),
         payload: 200,
         sockets: 2,

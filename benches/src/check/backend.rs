@@ -15,6 +15,8 @@ pub struct BackendFlow {
     requests: SeqSet,
 }
 
+const _: () = assert!(size_of::<Option<BackendFlow>>() <= 32);
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BackendCounts {
     /// Requests of this run, duplicates included.
@@ -39,6 +41,11 @@ impl BackendOracle {
 
     pub fn new(key: Key, id: u8) -> Self {
         Self { key, id, flows: Vec::new(), counts: BackendCounts::default() }
+    }
+
+    /// Makes room for so many flows at once: growing step by step would stall the backend.
+    pub fn expect(&mut self, flows: usize) {
+        self.flows.reserve_exact(flows);
     }
 
     pub fn id(&self) -> u8 {

@@ -1,17 +1,19 @@
 //! `swapbench run`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::{Common, demo};
 use crate::error::{Error, Result};
+use crate::out::by_flows::by_flows;
 use crate::out::progress::Progress;
 use crate::out::summary::Summary;
 use crate::scenario::definition::{Saturation, Scenario};
 use crate::scenario::host::Host;
 use crate::scenario::rows::{Bound, Row, merge};
-use crate::scenario::{from_file, saturation, standard, swapping};
+use crate::scenario::swapping::{self, SwapRun};
+use crate::scenario::{background, beside, from_file, saturation, standard};
 use crate::world::binaries::Binaries;
 
 #[derive(Debug, Args)]
@@ -21,9 +23,12 @@ pub(super) struct RunArgs {
     /// Names of scenarios
     #[arg(value_name = "SCENARIO", required_unless_present_any = ["all", "list", "file"])]
     names: Vec<String>,
-    /// Every named scenario
+    /// Every named scenario but the long ones
     #[arg(long, conflicts_with_all = ["names", "file"])]
     all: bool,
+    /// With --all: the long ones too
+    #[arg(long, requires = "all")]
+    long: bool,
     /// Only list the named scenarios
     #[arg(long)]
     list: bool,
@@ -38,7 +43,7 @@ pub(super) struct RunArgs {
 pub(super) fn run(args: &RunArgs) -> Result<()> {
     if args.list {
         for scenario in standard(&[])? {
-            println!("{:<24} {}", scenario.name, scenario.about);
+            println!("{:<24} {}{}", scenario.name, if scenario.long { "(long) " } else { "" }, scenario.about);
         }
         return Ok(());
     }
@@ -49,9 +54,10 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     }
     let report = args.out.join("report.json");
     let mut all = Vec::new();
+    let mut summaries = Vec::new();
     for scenario in &scenarios {
         eprintln!("{}: {}", scenario.name, scenario.about);
-        let rows = match apart(|| one(scenario, args, &host)) {
+        let rows = match apart(|| one(scenario, args, &host, &mut summaries)) {
             Ok(rows) => rows,
             Err(error @ (Error::Interrupted | Error::Usage(_))) => return Err(error),
             Err(error) => vec![Row::missing(&scenario.name, error.to_string(), &host)],
@@ -61,6 +67,12 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         }
         merge(&report, &rows)?;
         all.extend(rows);
+    }
+    if !summaries.is_empty() {
+        println!("{}", by_flows(&summaries));
+    }
+    for scenario in skipped(args)? {
+        println!("{scenario}: skipped, it takes long; run it by its name, or all with --all --long");
     }
     println!("{}", report.display());
     let bad: Vec<String> = all
@@ -89,25 +101,52 @@ fn wanted(args: &RunArgs) -> Result<Vec<Scenario>> {
         let names: Vec<&str> = known.iter().map(|scenario| scenario.name.as_str()).collect();
         return Err(Error::Usage(format!("no scenario \"{unknown}\"; there are: {}", names.join(", "))));
     }
-    let chosen = |scenario: &Scenario| args.all || args.names.contains(&scenario.name);
+    let chosen = |scenario: &Scenario| args.all && (args.long || !scenario.long) || args.names.contains(&scenario.name);
     // Changes are applied to the chosen ones only: another kind of scenario has other keys.
     let texts: Vec<bool> = known.iter().map(chosen).collect();
     crate::scenario::standard_where(&texts, &changes)
 }
 
-fn one(scenario: &Scenario, args: &RunArgs, host: &Host) -> Result<Vec<Row>> {
+/// Scenarios that `--all` leaves out.
+fn skipped(args: &RunArgs) -> Result<Vec<String>> {
+    let left_out = |scenario: &Scenario| args.all && scenario.long && !args.long;
+    Ok(standard(&[])?.into_iter().filter(left_out).map(|scenario| scenario.name).collect())
+}
+
+fn one(scenario: &Scenario, args: &RunArgs, host: &Host, summaries: &mut Vec<Summary>) -> Result<Vec<Row>> {
     let binaries = Binaries::find(args.common.bin_dir.as_deref())?;
-    match &scenario.saturation {
-        Some(spec) => saturate(scenario, spec, &binaries, host),
-        None => {
-            let mut progress = Progress::new();
-            let outcome = swapping::run(scenario, &binaries, host, &mut progress);
-            progress.finish();
-            let summary = demo::write(scenario, host, &outcome?, &args.out.join(&scenario.name))?;
-            eprintln!("{}", summary.to_text());
-            Ok(rows(scenario, &summary, host))
-        }
+    let dir = args.out.join(&scenario.name);
+    if let Some(spec) = &scenario.saturation {
+        return saturate(scenario, spec, &binaries, host);
     }
+    let mut progress = Progress::new();
+    if let Some(spec) = &scenario.background {
+        let run = background::run(scenario, spec, &binaries, host, &mut progress);
+        progress.finish();
+        let run = run?;
+        run.write(&dir)?;
+        eprintln!("{}", run.to_text());
+        return Ok(run.rows());
+    }
+    let mut keep = |scenario: &Scenario, run: &SwapRun, dir: &Path| {
+        let summary = demo::write(scenario, host, run, dir)?;
+        eprintln!("{}", summary.to_text());
+        let rows = rows(scenario, &summary, host);
+        summaries.push(summary);
+        Ok::<_, Error>(rows)
+    };
+    let Some(spec) = &scenario.beside else {
+        let run = swapping::run(scenario, &binaries, host, &mut progress);
+        progress.finish();
+        return keep(scenario, &run?, &dir);
+    };
+    let run = beside::run(scenario, spec, &binaries, host, &mut progress);
+    progress.finish();
+    let run = run?;
+    keep(&beside::second(scenario, spec)?, &run.beside, &dir.join("beside"))?;
+    let mut rows = keep(scenario, &run.main, &dir)?;
+    rows.extend(run.rows(scenario, spec, host));
+    Ok(rows)
 }
 
 fn saturate(scenario: &Scenario, spec: &Saturation, binaries: &Binaries, host: &Host) -> Result<Vec<Row>> {

@@ -31,6 +31,8 @@ pub struct BackendPlan {
     pub key: Key,
     /// Origin of the time series.
     pub origin_ns: u64,
+    /// How many flows there will be; more may come.
+    pub flows: usize,
     pub cpu: usize,
     pub realtime: bool,
 }
@@ -77,6 +79,7 @@ pub fn run(plan: &BackendPlan, socket: &UdpSocket, live: &Arc<Live>) -> Result<B
             socket_drops: 0,
         },
     };
+    backend.outcome.oracle.expect(plan.flows);
     while !live.stopped() {
         let at = now();
         backend.stamps.refresh(at);

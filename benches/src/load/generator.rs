@@ -135,7 +135,10 @@ impl Generator {
             outcome,
             plan,
         };
-        for _ in 0..generator.plan.mix.steady {
+        let steady = generator.plan.mix.steady;
+        generator.outcome.oracle.expect(steady);
+        generator.feeling.expect(steady);
+        for _ in 0..steady {
             generator.open();
         }
         Ok(generator)
@@ -143,10 +146,23 @@ impl Generator {
 
     fn run(mut self) -> Result<GeneratorOutcome> {
         let mut progress = (0, now());
+        let mut paused_at = None;
         loop {
             let now = now();
             self.stamps.refresh(now);
             self.receive(now)?;
+            if self.live.paused() && !self.live.stopped() {
+                paused_at.get_or_insert(now);
+                self.feeling.trickle();
+                self.publish();
+                progress.1 = now;
+                sleep_until(now + NAP_NS);
+                continue;
+            }
+            if let Some(at) = paused_at.take() {
+                self.schedule.postpone(now - at);
+                self.feeling.resume(now);
+            }
             if self.live.stopped() {
                 self.feeling.trickle();
                 let counts = *self.outcome.oracle.counts();
@@ -205,6 +221,10 @@ impl Generator {
             let (_, flow) = self.forgettable.pop_front().expect("looked at above");
             self.flows_live -= u64::from(self.feeling.answered(flow));
         }
+        self.publish();
+    }
+
+    fn publish(&self) {
         let counts = self.outcome.oracle.counts();
         self.live.raise_in_flight(counts.lost());
         self.live.publish(Glance {
@@ -263,7 +283,7 @@ impl Generator {
         let at = datagram.stamp.map_or(now, |stamp| self.stamps.monotonic(stamp));
         let to = SocketAddrV4::new(datagram.to.unwrap_or(Ipv4Addr::UNSPECIFIED), self.sockets[index].port);
         let payload = self.rx.payload(&datagram);
-        let (outcome, token) = self.outcome.oracle.reply(to, datagram.from, at, payload);
+        let (outcome, token) = self.outcome.oracle.reply(to, datagram.from, payload);
         match (outcome, token) {
             (Outcome::Good | Outcome::Late, Some(token)) => {
                 let first = self.feeling.reply(self.live.period(), &token, at);

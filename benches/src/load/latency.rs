@@ -79,6 +79,8 @@ pub struct Feeling {
     /// By flow number.
     last: Vec<Option<LastReply>>,
     last_arrival_ns: Option<u64>,
+    /// Since the last pause: gaps that span a pause say nothing.
+    since_ns: u64,
     /// Arrival times of this turn; sockets are read one after the other, so not in order.
     arrived: Vec<u64>,
 }
@@ -98,11 +100,24 @@ impl Feeling {
             self.last.resize(flow + 1, None);
         }
         let last = self.last[flow].replace(LastReply { at_ns: at, latency_ns: latency });
-        if let Some(last) = last {
+        if let Some(last) = last
+            && last.at_ns >= self.since_ns
+        {
             felt.flow_gap_ns = felt.flow_gap_ns.max(at.saturating_sub(last.at_ns));
             felt.flow_stretch_ns = felt.flow_stretch_ns.max(latency.saturating_sub(last.latency_ns));
         }
         last.is_none()
+    }
+
+    /// Makes room for so many flows at once: growing step by step would stall the load.
+    pub fn expect(&mut self, flows: usize) {
+        self.last.reserve_exact(flows);
+    }
+
+    /// Requests are sent again after a pause, from `now` on.
+    pub fn resume(&mut self, now: u64) {
+        self.since_ns = now;
+        self.last_arrival_ns = None;
     }
 
     /// Whether a flow ever got a reply.
@@ -195,6 +210,14 @@ mod tests {
         let felt = feeling.finish();
         assert_eq!((felt[1].gap_ns, felt[1].flow_gap_ns, felt[1].flow_stretch_ns), (500, 500, 0));
         assert_eq!((felt[2].gap_ns, felt[2].flow_gap_ns, felt[2].flow_stretch_ns), (0, 7_500, 7_000));
+        let mut paused = Feeling::default();
+        paused.reply(1, &reply(0, 0), 1_000);
+        paused.turn(1);
+        paused.resume(50_000);
+        assert!(!paused.reply(1, &reply(0, 60_000), 61_000), "still the same flow");
+        paused.turn(1);
+        let paused = paused.finish();
+        assert_eq!((paused[1].gap_ns, paused[1].flow_gap_ns), (0, 0));
         // Due 0, at the backend at 10, held for 100, back at 1000.
         assert_eq!(felt[1].round_trip.quantiles().count, 3);
     }

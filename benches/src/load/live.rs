@@ -27,6 +27,7 @@ pub struct Live {
     in_flight_max: AtomicU64,
     flows_live: AtomicU64,
     period: AtomicUsize,
+    pause: AtomicBool,
     stop: AtomicBool,
 }
 
@@ -63,6 +64,19 @@ impl Live {
 
     pub(super) fn period(&self) -> usize {
         self.period.load(Relaxed).min(PERIODS - 1)
+    }
+
+    /// Tells the generator to send nothing until [`Live::resume`]. What would have been due meanwhile is due later.
+    pub fn pause(&self) {
+        self.pause.store(true, Relaxed);
+    }
+
+    pub fn resume(&self) {
+        self.pause.store(false, Relaxed);
+    }
+
+    pub(super) fn paused(&self) -> bool {
+        self.pause.load(Relaxed)
     }
 
     /// Tells the generator to send no more (it then waits for what is in flight), or a backend to end.

@@ -2,10 +2,11 @@
 //!
 //! [`schedule`] decides purely what is due; [`generator`] and [`backend`] are the threads; [`live`] is what they
 //! let others see while they run; [`session`] is all of it from start to verdict; [`pump`] is
-//! the closed-window load for saturation.
+//! the closed-window load for saturation, [`flood`] another that leaves room beside it.
 
 pub mod backend;
 pub mod buckets;
+pub mod flood;
 pub mod generator;
 pub mod latency;
 pub mod live;

@@ -233,7 +233,7 @@ impl Pump {
         for i in 0..n {
             let datagram = self.rx.datagram(i);
             let to = SocketAddrV4::new(datagram.to.unwrap_or(Ipv4Addr::UNSPECIFIED), self.port);
-            judges.clients.reply(to, datagram.from, at, self.rx.payload(&datagram));
+            judges.clients.reply(to, datagram.from, self.rx.payload(&datagram));
         }
         Ok(came + n)
     }

@@ -22,6 +22,9 @@ pub struct Mix {
     pub life_ns: u64,
     /// Packets are sent in bursts of what falls due in one tick.
     pub tick_ns: u64,
+    /// After the first turn, in which they are set up, steady flows take turns in an order that scatters them over the
+    /// tables of the system under test: no two of a row share a block or a cache line there.
+    pub scattered: bool,
 }
 
 impl Mix {
@@ -55,6 +58,8 @@ pub struct Schedule {
     start_ns: u64,
     next_slot: u64,
     next_steady: usize,
+    /// Steady flows are set up: from now on a step of the scattered order is this many flows.
+    step: Option<usize>,
     opened: usize,
     /// Short flows that wait for their (i + 1)-th packet, each queue in order of due time.
     waiting: Vec<VecDeque<(u64, usize)>>,
@@ -63,7 +68,15 @@ pub struct Schedule {
 impl Schedule {
     pub fn new(mix: Mix, start_ns: u64) -> Self {
         let queues = mix.new_packets.saturating_sub(1) as usize;
-        Self { mix, start_ns, next_slot: 0, next_steady: 0, opened: 0, waiting: vec![VecDeque::new(); queues] }
+        Self {
+            mix,
+            start_ns,
+            next_slot: 0,
+            next_steady: 0,
+            step: None,
+            opened: 0,
+            waiting: vec![VecDeque::new(); queues],
+        }
     }
 
     /// Ideal time of slot `k` after the start, ns.
@@ -101,9 +114,18 @@ impl Schedule {
             self.wait(0, ideal, flow);
             return Slot::Open(flow);
         }
-        let flow = self.next_steady;
-        self.next_steady = (flow + 1) % self.mix.steady;
+        let turn = self.next_steady;
+        let flow = self.step.map_or(turn, |step| (turn as u64 * step as u64 % self.mix.steady as u64) as usize);
+        self.next_steady = (turn + 1) % self.mix.steady;
+        if self.next_steady == 0 && self.mix.scattered {
+            self.step = Some(scattering_step(self.mix.steady));
+        }
         Slot::Steady(flow)
+    }
+
+    /// Nothing was taken for so long on purpose: what was due then is due so much later.
+    pub fn postpone(&mut self, by_ns: u64) {
+        self.start_ns += by_ns;
     }
 
     fn wait(&mut self, step: usize, ideal: u64, flow: usize) {
@@ -114,12 +136,33 @@ impl Schedule {
     }
 }
 
+/// A step that visits each of `count` things once in `count` steps and keeps neighbours apart: the first number beside
+/// the golden section of `count` that has no divisor in common with it.
+fn scattering_step(count: usize) -> usize {
+    const GOLDEN: f64 = 0.618_033_988_749_895;
+    let divisor = |mut a: usize, mut b: usize| {
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    let golden = (count as f64 * GOLDEN) as usize;
+    (golden.max(1)..).find(|&step| divisor(step, count) == 1).expect("every prime above the count will do")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const MIX: Mix =
-        Mix { rate: 10_000, steady: 100, new_per_s: 200, new_packets: 5, life_ns: SECOND, tick_ns: 200_000 };
+    const MIX: Mix = Mix {
+        rate: 10_000,
+        steady: 100,
+        new_per_s: 200,
+        new_packets: 5,
+        life_ns: SECOND,
+        tick_ns: 200_000,
+        scattered: false,
+    };
 
     fn drain(schedule: &mut Schedule, until: u64) -> Vec<(u64, Slot)> {
         std::iter::from_fn(|| schedule.take(until)).collect()
@@ -156,6 +199,37 @@ mod tests {
         let slots = drain(&mut schedule, SECOND / 100);
         let flows: Vec<Slot> = slots.iter().map(|s| s.1).take(101).collect();
         assert_eq!((flows[0], flows[99], flows[100]), (Slot::Steady(0), Slot::Steady(99), Slot::Steady(0)));
+    }
+
+    #[test]
+    fn scattered_flows_are_set_up_in_turn_and_then_far_apart_each_once_a_turn() {
+        for steady in [1, 2, 3, 100, 1000, 4096] {
+            let mix = Mix { new_per_s: 0, steady, scattered: true, ..MIX };
+            let slots = drain(&mut Schedule::new(mix, 0), SECOND);
+            let flows: Vec<usize> = slots
+                .iter()
+                .map(|slot| match slot.1 {
+                    Slot::Steady(flow) => flow,
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            assert!(flows[..steady].iter().copied().eq(0..steady));
+            let mut second = flows[steady..2 * steady].to_vec();
+            if steady >= 100 {
+                assert!(second.windows(2).all(|pair| pair[0].abs_diff(pair[1]) > 30), "{steady}");
+            }
+            second.sort_unstable();
+            assert!(second.into_iter().eq(0..steady), "{steady}");
+        }
+    }
+
+    #[test]
+    fn a_pause_leaves_nothing_out_and_calls_for_nothing_at_once() {
+        let mut schedule = Schedule::new(MIX, 0);
+        let before = drain(&mut schedule, SECOND).len();
+        schedule.postpone(10 * SECOND);
+        assert_eq!(schedule.take(11 * SECOND - MIX.tick_ns), None);
+        assert_eq!(before + drain(&mut schedule, 12 * SECOND).len(), 20_001);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What came of a run: JSON for scripts, text for the terminal, a picture.
 
+pub mod by_flows;
 pub mod picture;
 pub mod progress;
 pub mod stats;

@@ -101,6 +101,11 @@ pub struct SwapRow {
     pub records_translated: u64,
     pub flows_live: u64,
     pub background_passes: u32,
+    /// The whole background phase, and within it all passes over the translated tables.
+    pub background_ms: f64,
+    pub copy_ms: f64,
+    /// Of the segments that tables were translated into.
+    pub bytes: u64,
     pub foreground_records: u64,
     pub probation_ms: f64,
     pub old_gone_ms: f64,
@@ -148,6 +153,9 @@ impl SwapRow {
             records_translated: report.records_translated,
             flows_live: observed.flows_live,
             background_passes: report.background_passes,
+            background_ms: report.background_ns().map_or(0.0, |(from, to)| (to - from) as f64 / MILLI as f64),
+            copy_ms: report.translated().map(|work| work.elapsed_ns).sum::<u64>() as f64 / MILLI as f64,
+            bytes: report.translated().map(|work| work.bytes).sum(),
             foreground_records: report.foreground_records,
             probation_ms: report.probation_ms,
             old_gone_ms: report.old_gone_ms,

@@ -9,7 +9,7 @@ use crate::load::latency::FeltReport;
 /// Swaps listed one by one; longer runs show the slowest.
 const LISTED_MAX: usize = 24;
 
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED).set_header(header);
     for column in table.column_iter_mut() {
@@ -23,7 +23,7 @@ fn number(value: Option<f64>) -> String {
 }
 
 /// 1234567 as 1,234,567.
-fn grouped(value: i64) -> String {
+pub(super) fn grouped(value: i64) -> String {
     let digits = value.unsigned_abs().to_string();
     let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|g| str::from_utf8(g).unwrap_or("")).collect();
     format!("{}{}", if value < 0 { "-" } else { "" }, groups.join(","))

@@ -27,8 +27,16 @@ pub struct Scenario {
     pub backends: Option<Backends>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swaps: Option<Swaps>,
+    /// With swaps: a second service with fewer flows, swapped in turn with the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Beside>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saturation: Option<Saturation>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<Background>,
+    /// Takes so long that only `--long`, or its name, runs it.
+    #[serde(default)]
+    pub long: bool,
     /// Figures that must hold, by name.
     #[serde(default)]
     pub bounds: BTreeMap<String, f64>,
@@ -77,6 +85,9 @@ pub struct Load {
     /// Client sockets.
     #[serde(default = "one")]
     pub sockets: usize,
+    /// Flows send in a scattered order, not one after the other as they were set up: see [`Mix::scattered`].
+    #[serde(default)]
+    pub scattered: bool,
 }
 
 fn one() -> usize {
@@ -122,6 +133,33 @@ pub struct Saturation {
     pub measure: Duration,
 }
 
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beside {
+    pub flows: usize,
+    pub flows_max: u64,
+    /// The swaps of each service are spread over so many turns.
+    pub rounds: u32,
+}
+
+/// The dataplane as busy as it can be, and swaps: see `scenario::background`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Background {
+    pub flows: usize,
+    pub payload_bytes: usize,
+    /// Requests in flight at most, so that no queue overflows.
+    pub window: usize,
+    /// Requests of one flow that are sent together, so that the load needs less of its core than the dataplane of its.
+    pub train: usize,
+    pub swaps: u32,
+    /// The load without a swap before each.
+    #[serde(with = "duration")]
+    pub before: Duration,
+    #[serde(with = "duration")]
+    pub probation: Duration,
+}
+
 /// The parts of a scenario that swaps under load.
 #[derive(Debug, Clone, Copy)]
 pub struct Swapping<'a> {
@@ -163,8 +201,14 @@ impl Scenario {
         if self.dataplane.addresses.is_empty() || !self.dataplane.addresses.iter().all(|a| a.is_loopback()) {
             return Err("dataplane.addresses must be loopback addresses: traffic stays on this host".to_owned());
         }
-        match (self.swapping(), &self.saturation) {
-            (Some(Swapping { load, backends, swaps }), None) => {
+        if let Some(Beside { flows, flows_max, rounds }) = &self.beside {
+            let swaps = self.swaps.as_ref().map_or(0, |swaps| swaps.count);
+            if *flows == 0 || (*flows as u64) > *flows_max || *rounds == 0 || !swaps.is_multiple_of(*rounds) {
+                return Err("beside: flows at most flows_max, and swaps.count a multiple of rounds".to_owned());
+            }
+        }
+        match (self.swapping(), &self.saturation, &self.background) {
+            (Some(Swapping { load, backends, swaps }), None, None) => {
                 payload(load.payload_bytes)?;
                 load.mix().fault().map_or(Ok(()), Err)?;
                 if backends.count == 0 || load.sockets == 0 {
@@ -176,25 +220,42 @@ impl Scenario {
                 if flows > CLIENTS_MAX as u64 {
                     return Err(format!("{flows} flows; there are {CLIENTS_MAX} client addresses"));
                 }
-                let turn = Duration::from_secs_f64(load.flows as f64 / load.requests_per_s as f64);
+                let turn = load.turn();
                 if turn * 2 > self.dataplane.idle_timeout {
                     return Err(format!("each flow sends every {turn:?}: dataplane.idle_timeout is too short"));
                 }
                 Ok(())
             }
-            (None, Some(saturation)) => {
+            (None, None, Some(background)) => {
+                payload(background.payload_bytes)?;
+                let Background { flows, window, train, swaps, payload_bytes, .. } = *background;
+                if flows == 0 || flows > CLIENTS_MAX || swaps == 0 || train == 0 || train * payload_bytes > PAYLOAD_MAX
+                {
+                    return Err("flows, swaps and train must not be 0, and a train must fit one payload".to_owned());
+                }
+                if window < 2 * train {
+                    return Err("window must have room for two trains".to_owned());
+                }
+                Ok(())
+            }
+            (None, Some(saturation), None) => {
                 payload(saturation.payload_bytes)?;
                 if saturation.rounds == 0 || saturation.flows == 0 || saturation.window == 0 {
                     return Err("rounds, flows and window must not be 0".to_owned());
                 }
                 Ok(())
             }
-            _ => Err("give either load, backends and swaps, or saturation".to_owned()),
+            _ => Err("give either load, backends and swaps, or saturation, or background".to_owned()),
         }
     }
 }
 
 impl Load {
+    /// How long until each of the steady flows has sent once.
+    pub fn turn(&self) -> Duration {
+        Duration::from_secs_f64(self.flows as f64 / self.requests_per_s as f64)
+    }
+
     pub fn mix(&self) -> Mix {
         Mix {
             rate: self.requests_per_s,
@@ -203,6 +264,7 @@ impl Load {
             new_packets: self.new_flow_packets,
             life_ns: self.new_flow_life.as_nanos() as u64,
             tick_ns: TICK.as_nanos() as u64,
+            scattered: self.scattered,
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Named scenarios: what is run, from files, and what must hold.
 
+pub mod background;
+pub mod beside;
 pub mod definition;
 pub mod host;
 pub mod observed;
 pub mod rows;
 pub mod saturation;
+mod stage;
 pub mod swapping;
 
 use std::path::Path;
@@ -15,10 +18,15 @@ use definition::Scenario;
 const DEMO: &str = include_str!("../../scenarios/demo.toml");
 
 /// The scenarios of `swapbench run`, in order.
-const STANDARD: [&str; 3] = [
+const STANDARD: [&str; 8] = [
     include_str!("../../scenarios/delayed-replies-swap.toml"),
     include_str!("../../scenarios/blackout-flows-10k.toml"),
     include_str!("../../scenarios/singles-vs-sockets.toml"),
+    include_str!("../../scenarios/background-rate.toml"),
+    include_str!("../../scenarios/blackout-flows-1k.toml"),
+    include_str!("../../scenarios/blackout-flows-100k.toml"),
+    include_str!("../../scenarios/blackout-flows-1m.toml"),
+    include_str!("../../scenarios/blackout-flows-4m.toml"),
 ];
 
 /// The demo's scenario.
@@ -53,6 +61,16 @@ mod tests {
         let demo = demo(&[]).expect("demo");
         assert_eq!(demo.name, "demo");
         let names: Vec<String> = standard(&[]).expect("all").into_iter().map(|s| s.name).collect();
-        assert_eq!(names, ["delayed-replies-swap", "blackout-flows-10k", "singles-vs-sockets"]);
+        let expected = [
+            "delayed-replies-swap",
+            "blackout-flows-10k",
+            "singles-vs-sockets",
+            "background-rate",
+            "blackout-flows-1k",
+            "blackout-flows-100k",
+            "blackout-flows-1m",
+            "blackout-flows-4m",
+        ];
+        assert_eq!(names, expected);
     }
 }

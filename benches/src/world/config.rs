@@ -33,6 +33,8 @@ pub struct Control {
     pub probation: String,
     /// Generous: on a crowded host a thread may wait longer than the default for its processor.
     pub quiesce_timeout: String,
+    /// Generous too: where there are two cores only, the copier has what the load leaves of its core.
+    pub phase_timeout: String,
     pub swap_cpus: Vec<usize>,
 }
 
@@ -106,6 +108,7 @@ impl Config {
                 dataplane: setting.dataplane.to_owned(),
                 probation: text(setting.probation),
                 quiesce_timeout: "100ms".to_owned(),
+                phase_timeout: "2m".to_owned(),
                 swap_cpus: vec![setting.background_cpu],
             },
             runtime: Runtime { workers: 1, cpus: vec![setting.cpu], scheduling: setting.scheduling.to_owned() },

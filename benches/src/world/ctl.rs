@@ -15,7 +15,7 @@ use crate::error::{Doing, Error, Result};
 use crate::sys::interrupt::interrupted;
 
 /// Longest that any verb may take; a swap has time limits of its own, well below.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(300);
 
 #[derive(Debug)]
 pub struct Ctl {

@@ -5,10 +5,11 @@ use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use crate::error::{Doing, Error, Result};
@@ -16,6 +17,14 @@ use crate::sys::raw::end_with_parent;
 
 /// How long a process may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// Ids of all [`Owned`] processes that were not yet waited for.
+static OWNED: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+fn owned<T>(look: impl FnOnce(&mut Vec<u32>) -> T) -> T {
+    // A list of numbers is whole whatever panicked beside it.
+    look(&mut OWNED.lock().unwrap_or_else(PoisonError::into_inner))
+}
 
 /// A process that is ended when dropped.
 #[derive(Debug)]
@@ -36,6 +45,7 @@ impl Owned {
         let mut command = Command::new(program);
         command.args(args).env("NO_COLOR", "1").stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
         let child = end_with_parent(&mut command).spawn().doing(|| format!("starting {}", program.display()))?;
+        owned(|pids| pids.push(child.id()));
         Ok(Self { name, child, log: log.to_owned(), status: None })
     }
 
@@ -90,6 +100,8 @@ impl Owned {
 impl Drop for Owned {
     fn drop(&mut self) {
         let _ = self.end();
+        let gone = self.pid();
+        owned(|pids| pids.retain(|&pid| pid != gone));
     }
 }
 
@@ -104,18 +116,17 @@ pub fn adopt_orphans() -> Result<()> {
     nix::sys::prctl::set_child_subreaper(true).doing(|| "becoming the parent of orphans".to_owned())
 }
 
-/// Ends the orphans: children of this process that nobody here started, so descendants of something we did.
-/// Call only when all [`Owned`] processes have ended. Returns how many there were.
+/// Ends the orphans: children of this process that nobody here started, so descendants of something we did. Returns how
+/// many there were.
 pub fn end_orphans() -> usize {
-    let found = children().len();
+    let found = orphans().len();
     let deadline = Instant::now() + GRACE;
     loop {
-        while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            if status == WaitStatus::StillAlive {
-                break;
-            }
+        for pid in orphans() {
+            // One that has ended is waited for here, or it would stay a child.
+            let _ = waitpid(Pid::from_raw(pid as i32), Some(WaitPidFlag::WNOHANG));
         }
-        let orphans = children();
+        let orphans = orphans();
         if orphans.is_empty() {
             return found;
         }
@@ -127,8 +138,8 @@ pub fn end_orphans() -> usize {
     }
 }
 
-/// Child processes of this process, of all its threads.
-fn children() -> Vec<u32> {
+/// Child processes of this process, of all its threads, but for those that are [`Owned`].
+fn orphans() -> Vec<u32> {
     let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
         return Vec::new();
     };
@@ -136,6 +147,7 @@ fn children() -> Vec<u32> {
         .flatten()
         .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
         .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .filter(|pid| !owned(|pids| pids.contains(pid)))
         .collect()
 }
 

@@ -23,6 +23,19 @@ pub struct TableWork {
     pub to_version: u32,
     pub records: u64,
     pub passes: u32,
+    /// Of the segment that it was translated into.
+    pub bytes: u64,
+    /// In all passes.
+    pub elapsed_ns: u64,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Phase {
+    pub name: String,
+    /// CLOCK_MONOTONIC.
+    pub start_ns: u64,
+    pub elapsed_ns: u64,
 }
 
 /// Times of the switch, CLOCK_MONOTONIC ns.
@@ -55,6 +68,7 @@ pub struct SwapReport {
     pub from: Party,
     pub to: Party,
     pub layout_changed: bool,
+    pub phases: Vec<Phase>,
     pub tables: Vec<TableWork>,
     pub records_translated: u64,
     pub background_passes: u32,
@@ -74,7 +88,17 @@ impl SwapReport {
 
     /// Records of the flow table that were translated.
     pub fn flow_records(&self) -> u64 {
-        let flows = self.tables.iter().filter(|work| work.table == "flows" && work.action == "translated");
-        flows.map(|work| work.records).sum()
+        self.translated().filter(|work| work.table == "flows").map(|work| work.records).sum()
+    }
+
+    /// The tables that were translated.
+    pub fn translated(&self) -> impl Iterator<Item = &TableWork> {
+        self.tables.iter().filter(|work| work.action == "translated")
+    }
+
+    /// When the background phase began and ended, CLOCK_MONOTONIC ns.
+    pub fn background_ns(&self) -> Option<(u64, u64)> {
+        let phase = self.phases.iter().find(|phase| phase.name == "background")?;
+        Some((phase.start_ns, phase.start_ns + phase.elapsed_ns))
     }
 }

@@ -42,10 +42,23 @@ pub fn cpu() -> Option<u32> {
     u32::try_from(unsafe { libc::sched_getcpu() }).ok()
 }
 
+/// Puts thread `tid` into the normal class.
+///
+/// # Errors
+/// What the kernel said.
+pub fn other_for(tid: i32) -> io::Result<()> {
+    set_for(tid, libc::SCHED_OTHER, 0)
+}
+
 fn set(policy: i32, priority: i32) -> io::Result<()> {
+    // 0 means the calling thread.
+    set_for(0, policy, priority)
+}
+
+fn set_for(tid: i32, policy: i32, priority: i32) -> io::Result<()> {
     let param = libc::sched_param { sched_priority: priority };
-    // SAFETY: `param` is valid for the call; 0 means the calling thread.
-    match unsafe { libc::sched_setscheduler(0, policy, &raw const param) } {
+    // SAFETY: `param` is valid for the call, which takes no other pointer.
+    match unsafe { libc::sched_setscheduler(tid, policy, &raw const param) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

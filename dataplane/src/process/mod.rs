@@ -1,6 +1,7 @@
 //! The dataplane as a process: arguments, region, workers, and the conversation with the supervisor.
 
 mod args;
+mod aside;
 mod control;
 mod heir;
 mod inherited;

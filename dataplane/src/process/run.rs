@@ -1,6 +1,7 @@
 //! The main thread: starts the workers and speaks with the supervisor for them.
 
 use super::args::Args;
+use super::aside::step_aside;
 use super::control::Control;
 use super::region::Region;
 use super::signals;
@@ -22,7 +23,7 @@ use handover::messages::{
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signalfd::SignalFd;
-use shm_state::owner::Party;
+use shm_state::owner::{OwnerState, Party};
 use shm_state::translate::Copier;
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd;
@@ -297,6 +298,12 @@ impl<R: FlowRecord> Process<R> {
         self.successor.as_ref().is_some_and(|successor| !successor.switching())
     }
 
+    /// Another process holds the region that this one held: it is parked, whether or not its workers could say so yet.
+    fn displaced(&self) -> bool {
+        let held_by_other = matches!(self.region.manifest.owner(), OwnerState::Held { party, .. } if party != self.me);
+        self.successor.is_none() && held_by_other
+    }
+
     fn event(&mut self, event: Event) -> Option<u8> {
         match event {
             Event::Copying(step) => {
@@ -408,7 +415,8 @@ impl<R: FlowRecord> Process<R> {
                 tracing::debug!(committed.swap, "the swap is final");
                 self.spent.clear();
             }
-            Message::Commit(_) if self.parked => {
+            Message::Commit(_) if self.parked || self.displaced() => {
+                step_aside();
                 // What is left is taking down, which must not disturb the successor.
                 let _ = sched::idle();
                 self.orders.stop();
