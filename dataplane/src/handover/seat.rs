@@ -62,28 +62,31 @@ impl<R: FlowRecord> Seat<R> {
         let Self { manifest, me, number, workers, cpu, scheduling, orders, outbox, forwarder, sockets, io, shape } =
             self;
         let home = sched_getaffinity(Pid::from_raw(0)).ok();
-        pin(cpu)?;
+        // Made and armed beside the packet threads' processors: a busy predecessor would leave no time for it there.
         let mut worker = Worker::new(forwarder, sockets, &io, &shape, manifest.clone()).map_err(ring_fault)?;
         worker.arm().map_err(ring_fault)?;
         let (mut generation, took_over) = match start {
             Start::Now { generation } => {
-                let fifo = schedule(scheduling)?;
+                pin(cpu)?;
+                let fifo = schedule(scheduling, sched::fifo)?;
                 worker.resume(generation);
                 outbox.tell(Event::Serving { fifo });
                 (generation, None)
             }
             Start::AfterSwitch { switch } => {
-                // What is not permitted is said before anything depends on it.
-                if schedule(scheduling)? {
-                    let _ = sched::other();
-                }
+                // In its place and class before anything depends on it. Above the predecessor's: on the same processor
+                // it has to come to its turn although that one never pauses. Waiting costs nobody anything.
+                pin(cpu)?;
+                let fifo = schedule(scheduling, sched::fifo_above)?;
                 outbox.tell(Event::Armed);
                 // The sender is dropped when the swap is off.
                 let Ok(switch) = switch.recv() else { return Ok(()) };
-                let fifo = schedule(scheduling)?;
                 match switch.make(&manifest) {
                     Ok(Won { generation, mut report, spent }) => {
                         report.entered_ns = worker.enter(generation).map_err(ring_fault)?;
+                        if fifo {
+                            schedule(scheduling, sched::fifo)?;
+                        }
                         report.blackout_ns = match report.last_return_ns {
                             0 => 0,
                             from => report.entered_ns.saturating_sub(from),
@@ -91,6 +94,7 @@ impl<R: FlowRecord> Seat<R> {
                         (generation, Some((report, fifo, spent)))
                     }
                     Err(fault) => {
+                        leave(&home, cpu);
                         outbox.tell(Event::Undone { fault });
                         return worker.disarm().map_err(ring_fault);
                     }
@@ -128,12 +132,7 @@ impl<R: FlowRecord> Seat<R> {
                     while !orders.stopped() {
                         orders.wait();
                     }
-                    // Taking down rings and mappings must not disturb the successor, nor wait for its processor.
-                    if let Some(home) = &home {
-                        let _ = sched_setaffinity(Pid::from_raw(0), home);
-                    }
-                    background::keep_off(cpu.as_slice());
-                    let _ = sched::idle();
+                    leave(&home, cpu);
                     return worker.disarm().map_err(ring_fault);
                 }
             }
@@ -141,12 +140,21 @@ impl<R: FlowRecord> Seat<R> {
     }
 }
 
-/// Enters the packet threads' scheduling class; true for SCHED_FIFO.
-fn schedule(scheduling: Scheduling) -> Result<bool, Fault> {
+/// Taking down rings and mappings must not disturb whoever serves, nor wait for its processor.
+fn leave(home: &Option<CpuSet>, cpu: Option<u32>) {
+    if let Some(home) = home {
+        let _ = sched_setaffinity(Pid::from_raw(0), home);
+    }
+    background::keep_off(cpu.as_slice());
+    let _ = sched::idle();
+}
+
+/// Enters the packet threads' scheduling class by `enter`; true for SCHED_FIFO.
+fn schedule(scheduling: Scheduling, enter: fn() -> io::Result<()>) -> Result<bool, Fault> {
     match scheduling {
         Scheduling::Other => Ok(false),
-        Scheduling::Auto => Ok(sched::fifo().is_ok()),
-        Scheduling::Fifo => sched::fifo().map(|()| true).map_err(|error| {
+        Scheduling::Auto => Ok(enter().is_ok()),
+        Scheduling::Fifo => enter().map(|()| true).map_err(|error| {
             let message = format!("runtime.scheduling = \"fifo\" is not permitted here: {error}");
             Fault::kernel("no-realtime", message, "grant CAP_SYS_NICE or RLIMIT_RTPRIO, or set \"auto\"")
         }),

@@ -14,6 +14,15 @@ pub fn fifo() -> io::Result<()> {
     set(libc::SCHED_FIFO, FIFO_PRIORITY)
 }
 
+/// Puts the calling thread into SCHED_FIFO above the packet threads: for a switch, on a processor whose packet thread may
+/// never pause.
+///
+/// # Errors
+/// `EPERM` where the host does not permit it.
+pub fn fifo_above() -> io::Result<()> {
+    set(libc::SCHED_FIFO, FIFO_PRIORITY + 1)
+}
+
 /// Puts the calling thread into the normal class.
 ///
 /// # Errors
