@@ -48,6 +48,7 @@ fn a_swap_of_layouts_is_foretold_in_both_directions() {
     // Header, marks, slots of 8 bytes and a record: docs/shared-memory.md.
     assert_eq!(flows.number("/bytes"), (64_u64 + 125_000).next_multiple_of(64) + 1_000_000 * (8 + 96));
     assert_eq!(flows.number("/new_bytes"), (64_u64 + 125_000).next_multiple_of(64) + 1_000_000 * (8 + 112));
+    assert_eq!(document.number("/directions/0/index_bytes"), 128 + 262_144 * 64 + 1_000_000 * 4);
     assert_eq!(flows.number("/background_ns"), 1_000_000 * (96 + 112), "at the given 1000 MB/s");
     assert_eq!(flows.text("/rate/source"), "given");
     assert_eq!(document.text("/directions/0/tables/1/step"), "shared");

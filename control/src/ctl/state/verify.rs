@@ -124,8 +124,9 @@ fn alone(copied: &Copied, findings: &mut Findings) {
         Kind::Index => Index::attach(segment.clone()).map(drop),
         Kind::Table => RecordsView::attach(segment.clone()).map(|view| values(name, &view, findings)),
         Kind::Identities => {
-            if let Err(what) = identities::read(segment).and_then(|rows| rows.iter().try_for_each(identity_lists)) {
-                findings.add(name, what);
+            match identities::read(segment) {
+                Ok(rows) => rows.iter().for_each(|row| identity_lists(name, row, findings)),
+                Err(what) => findings.add(name, what),
             }
             Ok(())
         }
@@ -175,22 +176,23 @@ fn values(name: &str, view: &RecordsView, findings: &mut Findings) {
 }
 
 /// Each identity of a backend is in one place: free, resting, or bound to a flow; or just taken.
-fn identity_lists(row: &identities::Row) -> Result<(), String> {
+fn identity_lists(name: &str, row: &identities::Row, findings: &mut Findings) {
+    let backend = row.backend;
     let mut place = vec![""; row.identities as usize];
     let bound = (0..).zip(&row.reverse).filter(|(_, slot)| **slot != 0).map(|(identity, _)| ("bound", identity));
     let listed = row.free.iter().map(|&identity| ("free", identity)).chain(row.resting.iter().map(|&i| ("resting", i)));
     for (is, identity) in listed.chain(bound) {
         match place.get_mut(identity as usize) {
             None => {
-                return Err(format!("backend {:#x}: identity {identity} is {is}, but there is none such", row.backend));
+                findings
+                    .add(name, format!("backend {backend:#x}: identity {identity} is {is}, but there is none such"));
             }
             Some(was) if !was.is_empty() => {
-                return Err(format!("backend {:#x}: identity {identity} is {was} and {is}", row.backend));
+                findings.add(name, format!("backend {backend:#x}: identity {identity} is {was} and {is}"));
             }
             Some(was) => *was = is,
         }
     }
-    Ok(())
 }
 
 /// Records against index, free slots and identities.
