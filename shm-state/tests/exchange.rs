@@ -175,7 +175,10 @@ fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     [&[kind], &len[..], &crc[..], payload].concat()
 }
 
-fn split(stream: &[u8]) -> Vec<(u8, Vec<u8>)> {
+/// Kinds and payloads.
+type Frames = Vec<(u8, Vec<u8>)>;
+
+fn split(stream: &[u8]) -> Frames {
     let mut parts = Vec::new();
     let mut rest = &stream[MAGIC.len()..];
     while let [kind, l0, l1, l2, l3, _, _, _, _, payload @ ..] = rest {
@@ -252,7 +255,7 @@ fn what_a_later_version_adds_is_skipped() {
 #[test]
 fn what_must_not_be_missed_is_refused_by_name() {
     let good = split(&written(&small(), &[(3, None)]));
-    let error = |change: &dyn Fn(&mut Vec<(u8, Vec<u8>)>)| {
+    let error = |change: &dyn Fn(&mut Frames)| {
         let mut parts = good.clone();
         change(&mut parts);
         let frames: Vec<u8> = parts.iter().flat_map(|(kind, payload)| frame(*kind, payload)).collect();

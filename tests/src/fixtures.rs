@@ -193,7 +193,7 @@ fn edge(field: &Field, nth: usize, record: &mut [u8]) {
     }
     match field.ty() {
         FieldType::Bool => to[0] &= 1,
-        FieldType::Ip if pattern % 2 == 0 => to.copy_from_slice(&mapped([192, 0, 2, nth as u8])),
+        FieldType::Ip if pattern.is_multiple_of(2) => to.copy_from_slice(&mapped([192, 0, 2, nth as u8])),
         _ => {}
     }
 }

@@ -9,7 +9,10 @@ pub use offline::{CheckArgs, Format, SourceArgs, StateVerb};
 
 use clap::{Parser, Subcommand};
 
-/// Shows and changes what controld runs.
+/// Title of the options that all commands have.
+const COMMON: &str = "Common options";
+
+/// Shows and changes what controld runs, and looks at binaries, tables and images.
 #[derive(Debug, Parser)]
 #[command(name = "controlctl", version, after_help = AFTER_HELP)]
 pub struct Args {
@@ -19,14 +22,15 @@ pub struct Args {
         global = true,
         value_name = "PATH",
         env = "HITLESS_SOCKET",
+        help_heading = COMMON,
         default_value = "/run/hitless/control.sock"
     )]
     pub socket: PathBuf,
     /// Print JSON.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = COMMON)]
     pub json: bool,
     /// Give up if nothing is heard for so long (default: 10s; swap: never).
-    #[arg(long, global = true, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, global = true, help_heading = COMMON, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub timeout: Option<Duration>,
     /// What to do.
     #[command(subcommand)]
@@ -71,21 +75,27 @@ pub enum Verb {
         #[arg(long, value_name = "N", default_value_t = 1)]
         last: u64,
     },
-    /// What a dataplane binary is and serves: machine, versions, and every table's layout. Needs no controld.
+    /// What a dataplane binary is and serves, from the file alone.
+    ///
+    /// Path, checksum, machine, how it is linked, its version and the ranges of formats and protocols that it supports
+    /// ("not said" by binaries before that note), and the layout of each table. Needs no controld.
+    #[command(after_help = INFO_HELP)]
     Info {
         /// The file.
         binary: PathBuf,
     },
-    /// What a swap from one binary to another would do. Needs no controld and starts nothing.
+    /// What a swap from one binary to another would do, from the files alone.
     ///
     /// For each table: what happens to each field, what may be lost and by which policy, the memory that is needed, and
-    /// the estimated time of the background copy. The verdict is "ok", "lossy" or "refused".
+    /// the estimated time of the background copy. The verdict is "ok", "lossy" or "refused". Needs no controld and
+    /// starts nothing; the rate of translation is measured on this host in a fraction of a second, unless it is given.
+    #[command(after_help = CHECK_HELP)]
     Check(CheckArgs),
     /// Look into the tables, of the running region or of an image of it.
     ///
     /// The running region is copied first and never written to; records that change meanwhile may be of different
     /// moments.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = STATE_HELP)]
     State(StateVerb),
     /// What this host lacks.
     Doctor {
@@ -96,6 +106,31 @@ pub enum Verb {
     /// End the dataplane and controld.
     Stop,
 }
+
+const INFO_HELP: &str = "Exit codes:\n  \
+    0  done\n  \
+    2  the file is missing, or is no dataplane for this host; the message says which";
+
+const CHECK_HELP: &str = "Exit codes:\n  \
+    0  the swap can be done; \"lossy\" is said, not punished\n  \
+    2  a file is missing, or is no dataplane for this host; the message says which\n  \
+    3  it would be refused; with --strict also where information may be lost\n\n\
+    Example:\n  \
+    controlctl check --both --config /etc/hitless.toml /usr/bin/dataplane ./dataplane-new";
+
+const STATE_HELP: &str = "Exit codes:\n  \
+    0  done; verify: all is well\n  \
+    1  failed; verify: something is wrong, and printed\n  \
+    2  a file is missing, is not what it should be, or is there already; the message says which\n  \
+    3  load: the rows cannot be had in that layout or capacity\n  \
+    5  controld does not answer at the socket\n  \
+    6  no answer in time\n\n\
+    Examples:\n  \
+    controlctl state verify\n  \
+    controlctl state save /var/tmp/region && controlctl state stats --image /var/tmp/region\n  \
+    controlctl state dump --table flows --format csv > flows.csv\n  \
+    controlctl state dump --table flows --format rows --out flows.rows\n  \
+    controlctl state load --binary ./dataplane-old --rows flows.rows --out table-1-0.seg";
 
 const AFTER_HELP: &str = "Exit codes:\n  \
     0  done\n  \

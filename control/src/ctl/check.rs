@@ -50,7 +50,8 @@ fn text(check: &Check) -> String {
 }
 
 fn direction_text(direction: &Direction) -> String {
-    let Direction { from, to, verdict, refusals, tables, bytes_before, bytes_beside, background_ns } = direction;
+    let Direction { from, to, verdict, refusals, tables, bytes_before, index_bytes, bytes_beside, background_ns } =
+        direction;
     let mut text = format!("{from} → {to}: {verdict}\n");
     let mut rows = table(&["table", "step", "layout", "verdict", "slots", "bytes", "new bytes", "background"]);
     for check in tables {
@@ -88,8 +89,9 @@ fn direction_text(direction: &Direction) -> String {
     }
     let _ = writeln!(
         text,
-        "memory      {} of tables, {} more while both processes live (indexes, identities and buffers come on top)",
+        "memory      {} of tables and {} of index, {} more while both processes live; identities and buffers on top",
         mib(*bytes_before),
+        mib(*index_bytes),
         mib(*bytes_beside)
     );
     let _ = writeln!(text, "background  {} for one pass, unpaced{}", milliseconds(*background_ns), rates(tables));

@@ -3,7 +3,7 @@
 use handover::messages::Fault;
 use serde::Serialize;
 use shm_state::descriptor::Descriptor;
-use shm_state::table::RecordsView;
+use shm_state::table::{RecordsView, places};
 use shm_state::translate::{FieldAction, Plan};
 
 use super::binary::Binary;
@@ -99,6 +99,8 @@ pub struct Direction {
     pub tables: Vec<TableCheck>,
     /// Bytes of all tables before the swap.
     pub bytes_before: u64,
+    /// Bytes of the index over the flows, which both processes share.
+    pub index_bytes: u64,
     /// Bytes that the swap needs beside them, until the old process is gone.
     pub bytes_beside: u64,
     /// Estimated time of one background pass over all translated tables.
@@ -140,6 +142,7 @@ fn direction(old: &Binary, new: &Binary, assumed: &Assumed, rate: Option<Rate>) 
         to: new.path.display().to_string(),
         verdict: if refusals.is_empty() { worst } else { Verdict::Refused },
         refusals,
+        index_bytes: places::index_body(assumed.flows as usize)[2] as u64,
         bytes_before: tables.iter().map(|table| table.bytes).sum(),
         bytes_beside: tables.iter().map(|table| table.new_bytes).sum(),
         background_ns: tables.iter().map(|table| table.background_ns).sum(),

@@ -75,10 +75,12 @@ pub enum Disagreement {
         capacity: u64,
     },
     /// The stack names a slot that is not there, or not free.
-    #[error("slot {slot} is among the free ones, but is {is}")]
+    #[error("slot {slot} (incarnation {incarnation}) is among the free ones, but is {is}")]
     NotFree {
         /// The slot.
         slot: u32,
+        /// Its incarnation; 0 where there is no such slot.
+        incarnation: u32,
         /// What it is instead.
         is: &'static str,
     },
@@ -161,14 +163,14 @@ fn free_slots(records: &RecordsView, index: &Index, found: &mut impl FnMut(Disag
     for entry in &entries[..depth.min(capacity) as usize] {
         let slot = entry.load(Ordering::Relaxed);
         let before = listed.get_mut(slot as usize).map(|listed| std::mem::replace(listed, true));
+        let meta = before.map(|_| records.meta(Slot(slot)));
         let is = match before {
             None => Some("none of the table"),
             Some(true) => Some("there twice"),
-            Some(false) if records.meta(Slot(slot)).live => Some("live"),
-            Some(false) => None,
+            Some(false) => meta.filter(|meta| meta.live).map(|_| "live"),
         };
         if let Some(is) = is {
-            found(Disagreement::NotFree { slot, is });
+            found(Disagreement::NotFree { slot, incarnation: meta.map_or(0, |meta| meta.incarnation), is });
         }
     }
     listed
@@ -258,9 +260,9 @@ mod tests {
         assert!(matches!(found[..], [Disagreement::Phantom { slot: 3, .. }, Disagreement::Leaked { slot: 3, .. }]));
         table.free.push(Slot(3));
         table.free.push(Slot(4));
-        assert!(table.found().contains(&Disagreement::NotFree { slot: 4, is: "live" }));
+        assert!(table.found().contains(&Disagreement::NotFree { slot: 4, incarnation: 1, is: "live" }));
         table.free.push(Slot(3));
-        assert!(table.found().contains(&Disagreement::NotFree { slot: 3, is: "there twice" }));
+        assert!(table.found().contains(&Disagreement::NotFree { slot: 3, incarnation: 1, is: "there twice" }));
 
         let mut table = Table::new();
         table.index.remove(table.index.hash(&Table::key(5)), Slot(5));

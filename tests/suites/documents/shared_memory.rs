@@ -48,6 +48,7 @@ fn page() -> String {
     manifest(&mut page);
     bodies::all(&mut page);
     layouts::all(&mut page);
+    notes(&mut page);
     page
 }
 
@@ -88,6 +89,21 @@ fn descriptors(page: &mut String) {
     numbers(page, "Units", Unit::ALL.iter().map(|unit| (*unit as u32, unit.name())));
     numbers(page, "What is done with a value that does not fit", Narrow::ALL.iter().map(|n| (*n as u32, n.name())));
     say(page, "The fingerprint is the first 8 bytes of the SHA-256 of the descriptor's bytes.");
+}
+
+fn notes(page: &mut String) {
+    use shm_state::note::{NOTE_LAYOUTS, NOTE_NAME, NOTE_VERSIONS, SECTION, Subject, TEXT_LEN};
+    say(page, "## ELF notes\n\nWhat an executable carries, so that a swap can be foretold from files alone.");
+    say(
+        page,
+        &format!(
+            "Section `{SECTION}`, name `{NOTE_NAME}`. Type {NOTE_LAYOUTS}: the descriptors of the layouts that it serves, \
+             one after the other. Type {NOTE_VERSIONS}: entries of subject (16 bits), form (16), length of the value \
+             (32, a multiple of 4) and value. Form 1 is a text of {TEXT_LEN} bytes, padded with zeros; form 2 the oldest \
+             and the newest supported version (32 bits each). Other types, subjects and forms are skipped."
+        ),
+    );
+    numbers(page, "Subjects", Subject::ALL.iter().map(|subject| (*subject as u32, subject.name())));
 }
 
 fn manifest(page: &mut String) {

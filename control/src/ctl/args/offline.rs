@@ -32,6 +32,9 @@ pub struct CheckArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum StateVerb {
     /// Print the live records of the tables.
+    ///
+    /// Rows hold all that the layouts describe and the incarnations of free slots too: `load` makes the same table of
+    /// them. With --json, text becomes JSON lines.
     Dump {
         #[command(flatten)]
         source: SourceArgs,
@@ -41,7 +44,7 @@ pub enum StateVerb {
         /// How to write records.
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
-        /// Write to this new file instead of standard output; needed for rows.
+        /// Write to this new file instead of standard output; rows do not go to a terminal.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
@@ -51,6 +54,9 @@ pub enum StateVerb {
         dir: PathBuf,
     },
     /// Make the image of a table from dumped rows, in the layout of a binary.
+    ///
+    /// Slots and incarnations stay what they were. Values that do not fit are handled by the policy of their field and
+    /// counted; fields that the rows lack get their default, and are refused where only code could compute them.
     Load {
         /// The binary whose layout the table is to have.
         #[arg(long, value_name = "FILE")]
@@ -74,6 +80,8 @@ pub enum StateVerb {
         source: SourceArgs,
     },
     /// Check every claim of every segment, and whether records, index, free slots and identities agree.
+    ///
+    /// Of a running region several copies are taken, and what is wrong counts only if it is in all of them.
     Verify {
         #[command(flatten)]
         source: SourceArgs,

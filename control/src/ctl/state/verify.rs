@@ -3,7 +3,8 @@
 //! The copy of a running region is of a span of time, in which flows come and go: what does not agree there is looked
 //! for again in later copies, and counts only if it is the same each time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -124,8 +125,9 @@ fn alone(copied: &Copied, findings: &mut Findings) {
         Kind::Index => Index::attach(segment.clone()).map(drop),
         Kind::Table => RecordsView::attach(segment.clone()).map(|view| values(name, &view, findings)),
         Kind::Identities => {
-            if let Err(what) = identities::read(segment).and_then(|rows| rows.iter().try_for_each(identity_lists)) {
-                findings.add(name, what);
+            match identities::read(segment) {
+                Ok(rows) => rows.iter().for_each(|row| identity_lists(name, row, findings)),
+                Err(what) => findings.add(name, what),
             }
             Ok(())
         }
@@ -143,7 +145,9 @@ fn values(name: &str, view: &RecordsView, findings: &mut Findings) {
     let [_, slots_off, ..] = shm_state::table::places::table_body(view.capacity() as usize, layout.record_len());
     let stride = layout.record_len() + 8;
     let keyed = layout.fields().iter().any(|field| field.is_key());
-    let mut keys = std::collections::HashSet::new();
+    // Digests, not keys: a table may have millions.
+    let mut keys = HashSet::new();
+    let hashers = [RandomState::new(), RandomState::new()];
     let (mut record, mut key) = (vec![0; layout.record_len()], Vec::new());
     for slot in (0..view.capacity() as u32).map(Slot) {
         let state = view.segment().halves(slots_off + slot.at() * stride, 1)[0].load(Relaxed);
@@ -163,29 +167,30 @@ fn values(name: &str, view: &RecordsView, findings: &mut Findings) {
             }
         }
         layout.key_bytes(&record, &mut key);
-        if keyed && !keys.insert(key.clone()) {
+        if keyed && !keys.insert(hashers.each_ref().map(|hasher| hasher.hash_one(&key))) {
             findings.add(name, at("another live record has its key".to_owned()));
         }
     }
 }
 
 /// Each identity of a backend is in one place: free, resting, or bound to a flow; or just taken.
-fn identity_lists(row: &identities::Row) -> Result<(), String> {
+fn identity_lists(name: &str, row: &identities::Row, findings: &mut Findings) {
+    let backend = row.backend;
     let mut place = vec![""; row.identities as usize];
     let bound = (0..).zip(&row.reverse).filter(|(_, slot)| **slot != 0).map(|(identity, _)| ("bound", identity));
     let listed = row.free.iter().map(|&identity| ("free", identity)).chain(row.resting.iter().map(|&i| ("resting", i)));
     for (is, identity) in listed.chain(bound) {
         match place.get_mut(identity as usize) {
             None => {
-                return Err(format!("backend {:#x}: identity {identity} is {is}, but there is none such", row.backend));
+                findings
+                    .add(name, format!("backend {backend:#x}: identity {identity} is {is}, but there is none such"));
             }
             Some(was) if !was.is_empty() => {
-                return Err(format!("backend {:#x}: identity {identity} is {was} and {is}", row.backend));
+                findings.add(name, format!("backend {backend:#x}: identity {identity} is {was} and {is}"));
             }
             Some(was) => *was = is,
         }
     }
-    Ok(())
 }
 
 /// Records against index, free slots and identities.
