@@ -48,10 +48,8 @@ pub fn run(
     let place = stand_aside(host);
     let small = second(scenario, beside)?;
     let per_round = scenario.swaps.as_ref().map_or(0, |swaps| swaps.count) / beside.rounds;
-    let mut stages = [
-        Stage::start(scenario, binaries, host, place, watch)?,
-        Stage::start(&small, binaries, host, place, watch)?,
-    ];
+    let mut stages =
+        [Stage::start(scenario, binaries, host, place, watch)?, Stage::start(&small, binaries, host, place, watch)?];
     for stage in &mut stages {
         stage.warm_up(watch)?;
         stage.without(watch)?;
