@@ -10,15 +10,16 @@ SWAPBENCH = $(TARGET)/release/swapbench
 
 .DEFAULT_GOAL := help
 
-.PHONY: help build demo test bench lint clean
+.PHONY: help build demo test bench bench-all lint clean
 
 help:
 	@echo "make build            the executables, optimised"
 	@echo "make demo             real traffic through a dataplane that is swapped for another layout and back;"
 	@echo "                      writes target/demo/report.json and report.svg"
 	@echo "make test             all tests; those that lack a tool are listed as SKIPPED (REQUIRE_TOOLS=1: an error)"
-	@echo "make bench            all measurements beside their baselines, into target/bench/report.json"
+	@echo "make bench            measurements beside their baselines, in ten minutes, into target/bench/report.json"
 	@echo "make bench SCENARIO=x only this one"
+	@echo "make bench-all        the long ones too: a million flows and more; half an hour"
 	@echo "make lint             formatting and clippy"
 	@echo "make clean            removes what was built"
 
@@ -33,6 +34,9 @@ test:
 
 bench: build
 	$(SWAPBENCH) run $(or $(SCENARIO),--all)
+
+bench-all: build
+	$(SWAPBENCH) run --all --long
 
 lint:
 	$(CARGO) fmt --all --check

@@ -67,7 +67,17 @@ pub fn trial(fault: Fault) -> Result<Verdict> {
     let key = Key::random().doing(|| "making a key".to_owned())?;
     let place = Placement::here();
     let origin_ns = now();
-    let backend = BackendPlan { id: 0, delay_ns: 0, key, origin_ns, flows: 0, cpu: place.backends, realtime: false };
+    let backend = BackendPlan {
+        id: 0,
+        delay_ns: 0,
+        key,
+        origin_ns,
+        flows: 0,
+        train: 1,
+        payload: 64,
+        cpu: place.backends,
+        realtime: false,
+    };
     let backends = Backends::start(2, &backend)?;
     let relay = Relay::start(backends.addresses().to_vec(), fault)?;
     let plan = GeneratorPlan {
@@ -79,6 +89,7 @@ pub fn trial(fault: Fault) -> Result<Verdict> {
             life_ns: SECOND / 4,
             tick_ns: MILLI,
             scattered: false,
+            train: 1,
         },
         services: vec![relay.service()],
         payload: 64,

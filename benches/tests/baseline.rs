@@ -23,8 +23,17 @@ fn a_paced_load_passes_through_whole() {
     let key = Key::random().expect("random key");
     let place = Placement::here();
     let origin_ns = now();
-    let backend =
-        BackendPlan { id: 0, delay_ns: 20 * MILLI, key, origin_ns, flows: 0, cpu: place.backends, realtime: false };
+    let backend = BackendPlan {
+        id: 0,
+        delay_ns: 20 * MILLI,
+        key,
+        origin_ns,
+        flows: 0,
+        train: 1,
+        payload: 64,
+        cpu: place.backends,
+        realtime: false,
+    };
     let backends = Backends::start(2, &backend).expect("backends");
     let service = free_port().expect("a port");
     let setting = Setting {
@@ -54,6 +63,7 @@ fn a_paced_load_passes_through_whole() {
             life_ns: SECOND / 4,
             tick_ns: MILLI,
             scattered: false,
+            train: 1,
         },
         services: [1, 2].map(|n| SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, n), service)).to_vec(),
         payload: 200,

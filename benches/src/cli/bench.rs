@@ -178,7 +178,10 @@ fn rows(scenario: &Scenario, summary: &Summary, host: &Host) -> Vec<Row> {
         figure("received_per_sent", summary.received as f64 / summary.sent as f64, Bound::Exactly(1.0)),
         figure("swaps_with_layout_change", summary.layout_changed as f64, Bound::AtLeast(f64::from(wanted))),
         figure("old_gone_ms_max", summary.old_gone_ms_max, limit("old_gone_ms_max", Bound::AtMost)),
-        figure("blackout_us_p50", us(blackout.p50), limit("blackout_us_p50", Bound::Below)),
+        Row {
+            spread: blackout.min.zip(blackout.max).map(|(min, max)| [min, max]),
+            ..figure("blackout_us_p50", us(blackout.p50), limit("blackout_us_p50", Bound::Below))
+        },
         figure("blackout_us_p99", us(blackout.p99), limit("blackout_us_p99", Bound::Below)),
         figure("blackout_us_max", us(blackout.max), Bound::None),
         figure("records_translated", summary.records_translated as f64, Bound::None),

@@ -10,10 +10,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::buckets::Buckets;
 use super::latency::Nanos;
 use super::live::Live;
+use super::trains::{Trains, cut_into};
 use crate::check::backend::BackendOracle;
 use crate::error::{Doing, Result};
 use crate::sys::clock::{MILLI, StampClock, now, sleep_until};
-use crate::sys::mmsg::{RxBatch, TxBatch};
+use crate::sys::mmsg::RxBatch;
 use crate::sys::socket::{Wants, udp};
 use crate::sys::{place, raw};
 use crate::token::{Key, PAYLOAD_MAX, Token};
@@ -33,6 +34,9 @@ pub struct BackendPlan {
     pub origin_ns: u64,
     /// How many flows there will be; more may come.
     pub flows: usize,
+    /// Replies to one address in a row leave in trains of so many, of so many bytes each.
+    pub train: usize,
+    pub payload: usize,
     pub cpu: usize,
     pub realtime: bool,
 }
@@ -65,8 +69,7 @@ pub fn run(plan: &BackendPlan, socket: &UdpSocket, live: &Arc<Live>) -> Result<B
     let mut backend = Backend {
         socket,
         rx: RxBatch::new(BATCH, PAYLOAD_MAX + 1),
-        tx: TxBatch::new(BATCH),
-        arena: vec![0; BATCH * PAYLOAD_MAX],
+        tx: Trains::new(plan.train),
         stamps: StampClock::new(),
         held: VecDeque::new(),
         delay_ns: plan.delay_ns,
@@ -80,6 +83,9 @@ pub fn run(plan: &BackendPlan, socket: &UdpSocket, live: &Arc<Live>) -> Result<B
         },
     };
     backend.outcome.oracle.expect(plan.flows);
+    if plan.train > 1 {
+        cut_into(socket, plan.payload)?;
+    }
     while !live.stopped() {
         let at = now();
         backend.stamps.refresh(at);
@@ -94,6 +100,7 @@ pub fn run(plan: &BackendPlan, socket: &UdpSocket, live: &Arc<Live>) -> Result<B
             }
         }
     }
+    backend.outcome.send_failures = backend.tx.failed();
     backend.outcome.socket_drops = raw::drops(socket.as_fd()).doing(|| "a backend's drop count".to_owned())?;
     Ok(backend.outcome)
 }
@@ -101,8 +108,7 @@ pub fn run(plan: &BackendPlan, socket: &UdpSocket, live: &Arc<Live>) -> Result<B
 struct Backend<'a> {
     socket: &'a UdpSocket,
     rx: RxBatch,
-    tx: TxBatch,
-    arena: Vec<u8>,
+    tx: Trains,
     stamps: StampClock,
     held: VecDeque<Held>,
     delay_ns: u64,
@@ -138,19 +144,8 @@ impl Backend<'_> {
             let Held { due_ns, to, mut token } = self.held.pop_front().expect("looked at above");
             token.hold_ns = u32::try_from(at.saturating_sub(token.backend_ns)).unwrap_or(u32::MAX);
             self.outcome.overheld.add(at.saturating_sub(due_ns));
-            let start = self.tx.len() * PAYLOAD_MAX;
-            let range = start..start + token.len;
-            token.encode(self.key, &mut self.arena[range.clone()]);
-            self.tx.push(range, to, None);
-            if self.tx.is_full() {
-                self.flush();
-            }
+            token.encode(self.key, self.tx.add(to, None, token.len, self.socket));
         }
-        self.flush();
-    }
-
-    fn flush(&mut self) {
-        let (_, failed) = self.tx.flush(self.socket, &self.arena);
-        self.outcome.send_failures += failed as u64;
+        self.tx.flush(self.socket);
     }
 }

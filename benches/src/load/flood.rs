@@ -9,17 +9,16 @@ use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use nix::sys::socket::{setsockopt, sockopt::UdpGsoSegment};
-
 use super::buckets::Buckets;
 use super::client_address;
 use super::live::{Glance, Live};
+use super::trains::{Trains, cut_into};
 use crate::check::backend::BackendOracle;
 use crate::check::client::{ClientOracle, Outcome};
 use crate::check::verdict::Verdict;
 use crate::error::{Doing, Result};
 use crate::sys::clock::{MILLI, SECOND, now, sleep_until};
-use crate::sys::mmsg::{RxBatch, TxBatch};
+use crate::sys::mmsg::RxBatch;
 use crate::sys::socket::{Wants, address, udp};
 use crate::sys::{place, raw};
 use crate::token::{Key, PAYLOAD_MAX, Token};
@@ -66,7 +65,7 @@ impl FloodSockets {
         let socket = |ip, destination| {
             let wants = Wants { destination, stamps: false };
             let socket = udp(SocketAddrV4::new(ip, 0), wants).doing(|| "binding a socket of the load".to_owned())?;
-            setsockopt(&socket, UdpGsoSegment, &(payload as i32)).doing(|| "asking for UDP_SEGMENT".to_owned())?;
+            cut_into(&socket, payload)?;
             Ok(socket)
         };
         let client = socket(Ipv4Addr::UNSPECIFIED, true)?;
@@ -97,8 +96,19 @@ pub fn run(plan: FloodPlan, sockets: &FloodSockets, live: &Arc<Live>) -> Result<
     let backends = (1..=sockets.backends.len()).map(backend).collect();
     let packets = Buckets::new(plan.origin_ns);
     let rx = RxBatch::new(BATCH, PAYLOAD_MAX + 1);
-    let flood =
-        Flood { sockets, key, port, clients, backends, packets, rx, tx: Trains::new(), next: 0, live_flows: 0, plan };
+    let flood = Flood {
+        sockets,
+        key,
+        port,
+        clients,
+        backends,
+        packets,
+        rx,
+        tx: Trains::new(plan.train),
+        next: 0,
+        live_flows: 0,
+        plan,
+    };
     flood.run(live)
 }
 
@@ -151,7 +161,7 @@ impl Flood<'_> {
             .map(|socket| raw::drops(socket.as_fd()).doing(|| "reading drop counts".to_owned()))
             .sum::<Result<u64>>()?;
         let oracles: Vec<_> = self.backends.iter().collect();
-        let verdict = Verdict::of(self.clients.counts(), &oracles, drops + self.tx.failed);
+        let verdict = Verdict::of(self.clients.counts(), &oracles, drops + self.tx.failed());
         Ok(FloodOutcome { verdict, packets: self.packets })
     }
 
@@ -172,14 +182,12 @@ impl Flood<'_> {
                     let state = &self.clients.flows()[flow];
                     (state.service, *state.client.ip())
                 };
-                let payload =
-                    self.tx.add(service, Some(client), self.plan.payload, self.plan.train, &self.sockets.client);
+                let payload = self.tx.add(service, Some(client), self.plan.payload, &self.sockets.client);
                 self.clients.request(flow, due, payload);
             }
         }
         self.tx.flush(&self.sockets.client);
-        let sent = std::mem::take(&mut self.tx.sent);
-        self.clients.sent(sent);
+        self.clients.sent(self.tx.take_sent());
     }
 
     /// Answers what reached the backends, judges what reached the clients. Returns how many datagrams came.
@@ -192,7 +200,7 @@ impl Flood<'_> {
                     let datagram = self.rx.datagram(i);
                     let Some(reply) = oracle.request(datagram.from, at, self.rx.payload(&datagram)) else { continue };
                     self.packets.add(at);
-                    reply.encode(self.key, self.tx.add(datagram.from, None, reply.len, self.plan.train, socket));
+                    reply.encode(self.key, self.tx.add(datagram.from, None, reply.len, socket));
                 }
                 came += n;
                 if n < self.rx.slots() {
@@ -201,7 +209,7 @@ impl Flood<'_> {
             }
             self.tx.flush(socket);
         }
-        self.tx.sent = 0;
+        self.tx.take_sent();
         for _ in 0..BATCHES_AT_ONCE {
             let n = self.rx.receive(&self.sockets.client).doing(|| "receiving at the client".to_owned())?;
             for i in 0..n {
@@ -218,70 +226,5 @@ impl Flood<'_> {
             }
         }
         Ok(came)
-    }
-}
-
-/// Datagrams to be sent, those to one address in a row together.
-struct Trains {
-    tx: TxBatch,
-    arena: Vec<u8>,
-    /// The train that grows: destination, source, first byte, end, datagrams.
-    open: Option<(SocketAddrV4, Option<Ipv4Addr>, usize, usize, usize)>,
-    queued: usize,
-    longest: usize,
-    sent: usize,
-    failed: u64,
-}
-
-impl Trains {
-    fn new() -> Self {
-        let arena = vec![0; BATCH * PAYLOAD_MAX];
-        Self { tx: TxBatch::new(BATCH), arena, open: None, queued: 0, longest: 1, sent: 0, failed: 0 }
-    }
-
-    /// Room for one more datagram of `len` bytes; the caller writes it.
-    fn add(
-        &mut self,
-        to: SocketAddrV4,
-        from: Option<Ipv4Addr>,
-        len: usize,
-        most: usize,
-        socket: &UdpSocket,
-    ) -> &mut [u8] {
-        let start = match self.open {
-            Some((open_to, open_from, _, end, n)) if (open_to, open_from) == (to, from) && n < most => end,
-            _ => {
-                self.close();
-                if self.tx.is_full() {
-                    self.flush(socket);
-                }
-                let start = self.tx.len() * PAYLOAD_MAX;
-                self.open = Some((to, from, start, start, 0));
-                start
-            }
-        };
-        if let Some((_, _, _, end, n)) = &mut self.open {
-            *end = start + len;
-            *n += 1;
-            self.longest = self.longest.max(*n);
-        }
-        self.queued += 1;
-        &mut self.arena[start..start + len]
-    }
-
-    fn close(&mut self) {
-        if let Some((to, from, start, end, _)) = self.open.take() {
-            self.tx.push(start..end, to, from);
-        }
-    }
-
-    fn flush(&mut self, socket: &UdpSocket) {
-        self.close();
-        let (_, failed) = self.tx.flush(socket, &self.arena);
-        // Which of them failed is not known; a run with a failure does not hold anyway.
-        let failed = (failed * self.longest).min(self.queued);
-        self.sent += self.queued - failed;
-        self.failed += failed as u64;
-        self.queued = 0;
     }
 }

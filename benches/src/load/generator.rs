@@ -12,11 +12,12 @@ use super::buckets::Buckets;
 use super::latency::{Feeling, Felt, Nanos};
 use super::live::{Glance, Live, PERIODS};
 use super::schedule::{Mix, Schedule, Slot};
+use super::trains::{Trains, cut_into};
 use super::{client_address, service_of};
 use crate::check::client::{ClientOracle, Outcome};
 use crate::error::{Doing, Result};
 use crate::sys::clock::{MILLI, StampClock, now, sleep_until};
-use crate::sys::mmsg::{RxBatch, TxBatch};
+use crate::sys::mmsg::RxBatch;
 use crate::sys::socket::{Wants, address, udp};
 use crate::sys::{place, raw};
 use crate::token::{Key, PAYLOAD_MAX};
@@ -64,8 +65,7 @@ pub struct GeneratorOutcome {
 struct ClientSocket {
     socket: UdpSocket,
     port: u16,
-    tx: TxBatch,
-    arena: Vec<u8>,
+    tx: Trains,
     /// Due times of what is queued.
     dues: Vec<u64>,
 }
@@ -90,9 +90,15 @@ struct Generator {
 /// Binds the client sockets; what can fail, fails here and not in the thread.
 pub fn bind(plan: &GeneratorPlan) -> Result<Vec<UdpSocket>> {
     let wants = Wants { destination: true, stamps: true };
-    (0..plan.sockets)
-        .map(|_| udp(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), wants).doing(|| "binding a client socket".to_owned()))
-        .collect()
+    let bind = |_| {
+        let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+        let socket = udp(any, wants).doing(|| "binding a client socket".to_owned())?;
+        if plan.mix.train > 1 {
+            cut_into(&socket, plan.payload)?;
+        }
+        Ok(socket)
+    };
+    (0..plan.sockets).map(bind).collect()
 }
 
 /// Runs until [`Live::stop`] and until everything in flight has arrived, or patience ends.
@@ -107,8 +113,7 @@ impl Generator {
             Ok(ClientSocket {
                 port: address(&socket).doing(|| "a client socket's address".to_owned())?.port(),
                 socket,
-                tx: TxBatch::new(BATCH),
-                arena: vec![0; BATCH * plan.payload],
+                tx: Trains::new(plan.mix.train),
                 dues: Vec::with_capacity(BATCH),
             })
         });
@@ -182,6 +187,7 @@ impl Generator {
             }
         }
         for client in &self.sockets {
+            self.outcome.send_failures += client.tx.failed();
             self.outcome.socket_drops += raw::drops(std::os::fd::AsFd::as_fd(&client.socket))
                 .doing(|| "a client socket's drop count".to_owned())?;
         }
@@ -241,10 +247,10 @@ impl Generator {
             self.flush(index);
         }
         let client = &mut self.sockets[index];
-        let at = client.tx.len() * self.plan.payload;
-        let range = at..at + self.plan.payload;
-        let state = self.outcome.oracle.request(flow, due, &mut client.arena[range.clone()]);
-        client.tx.push(range, state.service, Some(*state.client.ip()));
+        let state = &self.outcome.oracle.flows()[flow];
+        let (to, from) = (state.service, Some(*state.client.ip()));
+        let payload = client.tx.add(to, from, self.plan.payload, &client.socket);
+        self.outcome.oracle.request(flow, due, payload);
         client.dues.push(due);
     }
 
@@ -257,9 +263,8 @@ impl Generator {
         for due in client.dues.drain(..) {
             self.outcome.lateness.add(at.saturating_sub(due));
         }
-        let (sent, failed) = client.tx.flush(&client.socket, &client.arena);
-        self.outcome.oracle.sent(sent);
-        self.outcome.send_failures += failed as u64;
+        client.tx.flush(&client.socket);
+        self.outcome.oracle.sent(client.tx.take_sent());
     }
 
     fn receive(&mut self, now: u64) -> Result<()> {

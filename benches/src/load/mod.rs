@@ -13,6 +13,7 @@ pub mod live;
 pub mod pump;
 pub mod schedule;
 pub mod session;
+pub mod trains;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 

@@ -25,14 +25,16 @@ pub struct Mix {
     /// After the first turn, in which they are set up, steady flows take turns in an order that scatters them over the
     /// tables of the system under test: no two of a row share a block or a cache line there.
     pub scattered: bool,
+    /// Once set up, a steady flow sends so many packets together when it has its turn.
+    pub train: usize,
 }
 
 impl Mix {
     /// Why this mix cannot be scheduled, if so.
     pub fn fault(&self) -> Option<String> {
         let short = self.new_per_s * u64::from(self.new_packets);
-        if self.rate == 0 || self.tick_ns == 0 || self.steady == 0 {
-            Some("rate, tick and flows must not be 0".to_owned())
+        if self.rate == 0 || self.tick_ns == 0 || self.steady == 0 || self.train == 0 {
+            Some("rate, tick, flows and train must not be 0".to_owned())
         } else if short > self.rate / 2 {
             Some(format!("new flows alone need {short} of {} packets/s; at most half is possible", self.rate))
         } else {
@@ -58,8 +60,12 @@ pub struct Schedule {
     start_ns: u64,
     next_slot: u64,
     next_steady: usize,
-    /// Steady flows are set up: from now on a step of the scattered order is this many flows.
-    step: Option<usize>,
+    /// From one turn to the next it is so many flows.
+    step: usize,
+    /// The steady flow whose turn it is, and how many packets of its train are left.
+    train: (usize, usize),
+    /// All steady flows are set up.
+    set_up: bool,
     opened: usize,
     /// Short flows that wait for their (i + 1)-th packet, each queue in order of due time.
     waiting: Vec<VecDeque<(u64, usize)>>,
@@ -73,7 +79,9 @@ impl Schedule {
             start_ns,
             next_slot: 0,
             next_steady: 0,
-            step: None,
+            step: 1,
+            train: (0, 0),
+            set_up: false,
             opened: 0,
             waiting: vec![VecDeque::new(); queues],
         }
@@ -114,13 +122,25 @@ impl Schedule {
             self.wait(0, ideal, flow);
             return Slot::Open(flow);
         }
-        let turn = self.next_steady;
-        let flow = self.step.map_or(turn, |step| (turn as u64 * step as u64 % self.mix.steady as u64) as usize);
-        self.next_steady = (turn + 1) % self.mix.steady;
-        if self.next_steady == 0 && self.mix.scattered {
-            self.step = Some(scattering_step(self.mix.steady));
+        Slot::Steady(self.steady())
+    }
+
+    fn steady(&mut self) -> usize {
+        if let (flow, left @ 1..) = self.train {
+            self.train = (flow, left - 1);
+            return flow;
         }
-        Slot::Steady(flow)
+        let (turn, steady) = (self.next_steady, self.mix.steady);
+        let flow = (turn as u64 * self.step as u64 % steady as u64) as usize;
+        if self.set_up {
+            self.train = (flow, self.mix.train - 1);
+        }
+        self.next_steady = (turn + 1) % steady;
+        if self.next_steady == 0 && !self.set_up {
+            self.set_up = true;
+            self.step = if self.mix.scattered { scattering_step(steady) } else { 1 };
+        }
+        flow
     }
 
     /// Nothing was taken for so long on purpose: what was due then is due so much later.
@@ -162,6 +182,7 @@ mod tests {
         life_ns: SECOND,
         tick_ns: 200_000,
         scattered: false,
+        train: 1,
     };
 
     fn drain(schedule: &mut Schedule, until: u64) -> Vec<(u64, Slot)> {
@@ -221,6 +242,13 @@ mod tests {
             second.sort_unstable();
             assert!(second.into_iter().eq(0..steady), "{steady}");
         }
+    }
+
+    #[test]
+    fn trains_begin_once_every_flow_is_set_up() {
+        let mix = Mix { new_per_s: 0, steady: 3, train: 2, ..MIX };
+        let flows: Vec<Slot> = drain(&mut Schedule::new(mix, 0), SECOND).iter().map(|slot| slot.1).take(10).collect();
+        assert_eq!(flows, [0, 1, 2, 0, 0, 1, 1, 2, 2, 0].map(Slot::Steady));
     }
 
     #[test]

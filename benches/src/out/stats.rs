@@ -19,6 +19,7 @@ fn sorted(values: &[f64]) -> Vec<f64> {
 /// Quantiles of the blackouts, µs; `None` where there were none.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Blackouts {
+    pub min: Option<f64>,
     pub p50: Option<f64>,
     pub p99: Option<f64>,
     pub max: Option<f64>,
@@ -29,7 +30,7 @@ impl Blackouts {
     pub fn of(us: &[f64]) -> Self {
         let sorted = sorted(us);
         let q = |q| (!sorted.is_empty()).then(|| rank(&sorted, q));
-        Self { p50: q(0.5), p99: q(0.99), max: q(1.0), count: sorted.len() }
+        Self { min: q(0.0), p50: q(0.5), p99: q(0.99), max: q(1.0), count: sorted.len() }
     }
 }
 
@@ -60,8 +61,11 @@ mod tests {
     fn quantiles_are_values_that_occurred() {
         let us: Vec<f64> = (1..=200).rev().map(f64::from).collect();
         let blackouts = Blackouts::of(&us);
-        assert_eq!(blackouts, Blackouts { p50: Some(100.0), p99: Some(198.0), max: Some(200.0), count: 200 });
-        let none = Blackouts { p50: None, p99: None, max: None, count: 0 };
+        assert_eq!(
+            blackouts,
+            Blackouts { min: Some(1.0), p50: Some(100.0), p99: Some(198.0), max: Some(200.0), count: 200 }
+        );
+        let none = Blackouts { min: None, p50: None, p99: None, max: None, count: 0 };
         assert_eq!(Blackouts::of(&[]), none);
     }
 

@@ -88,6 +88,9 @@ pub struct Load {
     /// Flows send in a scattered order, not one after the other as they were set up: see [`Mix::scattered`].
     #[serde(default)]
     pub scattered: bool,
+    /// Requests of one flow sent together: see [`Mix::train`].
+    #[serde(default = "one")]
+    pub train: usize,
 }
 
 fn one() -> usize {
@@ -220,7 +223,10 @@ impl Scenario {
                 if flows > CLIENTS_MAX as u64 {
                     return Err(format!("{flows} flows; there are {CLIENTS_MAX} client addresses"));
                 }
-                let turn = load.turn();
+                if load.train * load.payload_bytes > PAYLOAD_MAX {
+                    return Err(format!("a train of {} does not fit {PAYLOAD_MAX} bytes", load.train));
+                }
+                let turn = load.turn() * load.train as u32;
                 if turn * 2 > self.dataplane.idle_timeout {
                     return Err(format!("each flow sends every {turn:?}: dataplane.idle_timeout is too short"));
                 }
@@ -251,7 +257,7 @@ impl Scenario {
 }
 
 impl Load {
-    /// How long until each of the steady flows has sent once.
+    /// How long until each of the steady flows has sent one request.
     pub fn turn(&self) -> Duration {
         Duration::from_secs_f64(self.flows as f64 / self.requests_per_s as f64)
     }
@@ -265,6 +271,7 @@ impl Load {
             life_ns: self.new_flow_life.as_nanos() as u64,
             tick_ns: TICK.as_nanos() as u64,
             scattered: self.scattered,
+            train: self.train,
         }
     }
 }

@@ -77,6 +77,8 @@ impl<'a> Stage<'a> {
             key,
             origin_ns,
             flows: parts.load.flows,
+            train: parts.load.train,
+            payload: parts.load.payload_bytes,
             cpu: place.backends,
             realtime: host.realtime_permitted,
         };

@@ -22,6 +22,7 @@ pub fn udp(address: SocketAddrV4, wants: Wants) -> io::Result<UdpSocket> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(AddressFamily::Inet, SockType::Datagram, flags, None)?;
     grow(&fd, BUFFER_BYTES)?;
+    super::raw::never_fragment(std::os::fd::AsFd::as_fd(&fd))?;
     if wants.destination {
         setsockopt(&fd, sockopt::Ipv4PacketInfo, &true)?;
     }

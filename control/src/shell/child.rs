@@ -175,10 +175,28 @@ impl Child {
 
     /// Kills the process, if it has not ended.
     pub fn kill(&mut self) {
-        if self.exit.is_none()
-            && let Err(error) = self.process.kill()
-        {
+        if self.exit.is_some() {
+            return;
+        }
+        if let Err(error) = self.process.kill() {
             tracing::error!(pid = self.pid, %error, "kill failed");
+        }
+        self.let_run();
+    }
+
+    /// Takes its threads out of real-time classes and off the processors that they are bound to. A thread that never
+    /// runs cannot die: a packet thread that shares its processor with a successor which never sleeps would stay.
+    fn let_run(&self) {
+        let mut anywhere = CpuSet::new();
+        for cpu in 0..CpuSet::count() {
+            // Below the set's size it cannot fail; numbers that this host does not have are ignored.
+            let _ = anywhere.set(cpu);
+        }
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.pid)) else { return };
+        for tid in threads.flatten().filter_map(|thread| thread.file_name().to_str()?.parse().ok()) {
+            // One that has ended meanwhile needs no help.
+            let _ = sched_setaffinity(Pid::from_raw(tid), &anywhere);
+            let _ = raw::normal_class(tid);
         }
     }
 

@@ -1,5 +1,5 @@
 //! System calls that nix has no form for: the unsafe fence of this crate.
-#![allow(unsafe_code)] // pidfd_open, pidfd_getfd, close_range, SO_MEMINFO and the fixed control descriptor
+#![allow(unsafe_code)] // pidfd_open, pidfd_getfd, close_range, SO_MEMINFO, scheduling classes, the fixed control descriptor
 
 use std::io;
 use std::mem;
@@ -31,6 +31,13 @@ pub fn pidfd_getfd(process: BorrowedFd<'_>, number: RawFd) -> io::Result<OwnedFd
     let fd = checked(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0) })?;
     // SAFETY: the kernel just made this descriptor for this caller alone.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Puts thread `tid` into the normal scheduling class.
+pub fn normal_class(tid: i32) -> io::Result<()> {
+    let param = libc::sched_param { sched_priority: 0 };
+    // SAFETY: `param` is valid for the call, which takes no other pointer.
+    checked(unsafe { libc::sched_setscheduler(tid, libc::SCHED_OTHER, &raw const param) }.into()).map(drop)
 }
 
 /// Packets that the kernel dropped at this socket since it was made.
