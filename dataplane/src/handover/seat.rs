@@ -68,6 +68,7 @@ impl<R: FlowRecord> Seat<R> {
         let (mut generation, took_over) = match start {
             Start::Now { generation } => {
                 let fifo = schedule(scheduling)?;
+                worker.resume(generation);
                 outbox.tell(Event::Serving { fifo });
                 (generation, None)
             }
@@ -81,13 +82,13 @@ impl<R: FlowRecord> Seat<R> {
                 let Ok(switch) = switch.recv() else { return Ok(()) };
                 let fifo = schedule(scheduling)?;
                 match switch.make(&manifest) {
-                    Ok(Won { generation, mut report, spent }) => {
-                        report.entered_ns = worker.enter().map_err(ring_fault)?;
+                    Ok(Won { generation, mut report, repair, spent }) => {
+                        report.entered_ns = worker.enter(generation).map_err(ring_fault)?;
                         report.blackout_ns = match report.last_return_ns {
                             0 => 0,
                             from => report.entered_ns.saturating_sub(from),
                         };
-                        (generation, Some((report, fifo, spent)))
+                        (generation, Some((report, fifo, repair, spent)))
                     }
                     Err(fault) => {
                         outbox.tell(Event::Undone { fault });
@@ -96,16 +97,19 @@ impl<R: FlowRecord> Seat<R> {
                 }
             }
         };
-        if let Some((mut report, fifo, spent)) = took_over {
+        if let Some((mut report, fifo, repair, spent)) = took_over {
             // What waited in the sockets comes first; where nothing did, nobody waits for it.
             if worker.has_arrivals() {
                 worker.turn().map_err(ring_fault)?;
             }
             report.first_packet_ns = worker.first_packet_ns();
-            outbox.tell(Event::TookOver { report: Box::new(report), fifo, spent });
+            outbox.tell(Event::TookOver { report: Box::new(report), fifo, repair, spent });
         }
         loop {
             worker.turn().map_err(ring_fault)?;
+            if let Some(report) = worker.forwarder().recovered() {
+                outbox.tell(Event::Recovered { report: Box::new(report) });
+            }
             if orders.stopped() {
                 worker.finish().map_err(ring_fault)?;
                 return Ok(());
@@ -119,6 +123,7 @@ impl<R: FlowRecord> Seat<R> {
             match stand_down(&mut worker, &manifest, &orders, standing, request, quiesce).map_err(ring_fault)? {
                 StoodDown::Resumed { generation: now, fault } => {
                     generation = now;
+                    worker.resume(generation);
                     outbox.tell(Event::Resumed { fault });
                 }
                 StoodDown::Parked { generation } => {

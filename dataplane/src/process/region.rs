@@ -11,13 +11,14 @@ use crate::state::FLOWS_INDEX;
 use crate::state::backends::{BackendRecord, BackendTable};
 use crate::state::counters::Counters;
 use crate::state::flow::FlowRecord;
-use crate::state::flows::FlowTable;
+use crate::state::flows::{FlowTable, LINKS};
 use crate::state::identities::{self, Identities};
 use handover::messages::{DescriptorEntry, Fault, Role as WireRole, TableAction, TableWork};
 use shm_state::directory::{Directory, Role, SegmentEntry};
 use shm_state::error::RegionError;
 use shm_state::manifest::{MANIFEST, Manifest};
 use shm_state::prelude::SegmentId;
+use shm_state::recover::Ledger;
 use shm_state::segment::Segment;
 use shm_state::table::{Index, Records, RecordsView, Slot};
 use shm_state::translate::{Copier, CopyError};
@@ -39,6 +40,8 @@ pub(super) struct Region<R> {
     /// Tables that have to be translated before this process may serve.
     pub(super) copiers: Vec<Copier>,
     pub(super) tables: Vec<TableWork>,
+    /// The flow table as its holder has it, in the holder's own layout.
+    pub(super) predecessor: Option<Ledger>,
     topology: Arc<Topology>,
     segments: Vec<Segment>,
     /// Segments that this process made, as opposed to those it took over.
@@ -83,11 +86,13 @@ impl<R: FlowRecord> Region<R> {
         let index = inherited.take(Index::id(FLOWS_INDEX))?;
         let index = Index::attach(index).map_err(|e| bad(Index::id(FLOWS_INDEX), &e))?;
         check_capacity(config, &index)?;
+        let their_index = index.clone();
         let (mut copiers, mut tables, mut own) = (Vec::new(), Vec::new(), Vec::new());
         let source = inherited.take(Records::<R>::id())?;
         let from_version = source.prelude().layout_version;
         let mut work =
             TableWork { table: R::NAME.to_owned(), from_version, to_version: R::VERSION, ..TableWork::default() };
+        let theirs = RecordsView::attach(source.clone()).map_err(|e| bad(Records::<R>::id(), &e))?;
         let records = match Records::<R>::attach(source.clone()) {
             Ok(records) => records,
             Err(RegionError::Layout { .. }) => {
@@ -107,13 +112,16 @@ impl<R: FlowRecord> Region<R> {
         let flows = FlowTable::join(records, index).map_err(|e| bad(Index::id(FLOWS_INDEX), &e))?;
         let identities = inherited.take(identities::ID)?;
         let identities = Identities::attach(identities, &topology.rows()).map_err(|e| bad(identities::ID, &e))?;
+        let predecessor =
+            Ledger::new(theirs, their_index, identities.clone(), LINKS).map_err(|e| bad(Index::id(FLOWS_INDEX), &e))?;
         let counters = inherited.take(Records::<Counters>::id())?;
         let counters = Records::<Counters>::attach(counters).map_err(|e| bad(Records::<Counters>::id(), &e))?;
         let backends = inherited.take(Records::<BackendRecord>::id())?;
         let backends =
             BackendTable::attach(backends, &topology).map_err(|e| bad(Records::<BackendRecord>::id(), &e))?;
-        let forwarder = Forwarder::new(topology.clone(), flows, identities, counters, backends, 0)
+        let mut forwarder = Forwarder::new(topology.clone(), flows, identities, counters, backends, 0)
             .map_err(|e| bad(Records::<Counters>::id(), &e))?;
+        forwarder.prepare_scan().map_err(|e| bad(Records::<R>::id(), &e))?;
         for (name, id) in [
             ("flows.index", Index::id(FLOWS_INDEX)),
             ("identities", identities::ID),
@@ -128,7 +136,8 @@ impl<R: FlowRecord> Region<R> {
                 ..TableWork::default()
             });
         }
-        Self::join(config, topology, sockets, manifest, forwarder, own, copiers, tables)
+        let region = Self::join(config, topology, sockets, manifest, forwarder, own, copiers, tables)?;
+        Ok(Self { predecessor: Some(predecessor), ..region })
     }
 
     #[expect(clippy::too_many_arguments, reason = "one constructor joins what two ways have made")]
@@ -164,7 +173,8 @@ impl<R: FlowRecord> Region<R> {
         own.push(directory.segment().id());
         segments.push(directory.segment().clone());
         let forwarder = Some(forwarder);
-        Ok(Self { manifest, sockets, shape, io, forwarder, copiers, tables, topology, segments, own })
+        let predecessor = None;
+        Ok(Self { manifest, sockets, shape, io, forwarder, copiers, tables, predecessor, topology, segments, own })
     }
 
     /// Every descriptor of the region and every socket, for the supervisor or a successor.

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Version of the index: its hash, its buckets, its free slots.
 pub const INDEX_VERSION: u32 = 1;
 pub(super) const HEADER_WORDS: usize = 16;
-const ENTRIES: usize = 8;
+pub(super) const ENTRIES: usize = 8;
 const LINE: usize = 64;
 
 /// Both bucket choices and the tag of one key.
@@ -34,7 +34,7 @@ impl KeyHash {
     }
 
     #[inline]
-    fn tag(self) -> u32 {
+    pub(super) fn tag(self) -> u32 {
         self.high as u32
     }
 }
@@ -189,36 +189,15 @@ impl Index {
     /// # Errors
     /// [`Full`]; nothing has changed.
     pub fn insert(&mut self, hash: KeyHash, slot: Slot) -> Result<(), Full> {
-        let place = {
-            let room = |choice: usize| {
-                let bucket = self.bucket(choice);
-                let free = bucket.iter().filter(|entry| entry.load(Ordering::Relaxed) == 0).count();
-                bucket.iter().position(|entry| entry.load(Ordering::Relaxed) == 0).map(|at| (free, &bucket[at]))
-            };
-            let [first, second] = self.choices(hash).map(room);
-            match (first, second) {
-                (Some(a), Some(b)) => Some(if b.0 > a.0 { b.1 } else { a.1 }),
-                (a, b) => a.or(b).map(|(_, place)| place),
-            }
-        };
-        let place = place.ok_or(Full)?;
-        // Publishing: whoever sees the entry sees the record behind it.
-        place.store(encode(hash.tag(), slot), Ordering::Release);
+        let place = self.vacancy(hash)?;
+        self.publish(place, hash, slot);
         Ok(())
     }
 
     /// Withdraws a slot's entry; false when there was none.
     pub fn remove(&mut self, hash: KeyHash, slot: Slot) -> bool {
-        let wanted = encode(hash.tag(), slot);
-        for choice in self.choices(hash) {
-            for entry in self.bucket(choice) {
-                if entry.load(Ordering::Relaxed) == wanted {
-                    entry.store(0, Ordering::Release);
-                    return true;
-                }
-            }
-        }
-        false
+        let place = self.place_of(hash, slot);
+        place.map(|place| self.withdraw(place, slot)).is_some()
     }
 
     /// Entries in use, counted now.
@@ -233,8 +212,14 @@ impl Index {
         self.len() == 0
     }
 
+    /// How many buckets there are.
     #[inline]
-    fn choices(&self, hash: KeyHash) -> [usize; 2] {
+    pub(super) fn buckets(&self) -> usize {
+        self.buckets
+    }
+
+    #[inline]
+    pub(super) fn choices(&self, hash: KeyHash) -> [usize; 2] {
         let first = hash.low as usize & self.mask;
         let second = (hash.low >> 32 ^ hash.high >> 32) as usize & self.mask;
         // Two equal choices would halve the room; the neighbour is as good as any.
@@ -242,18 +227,18 @@ impl Index {
     }
 
     #[inline]
-    fn bucket(&self, choice: usize) -> &[AtomicU64] {
+    pub(super) fn bucket(&self, choice: usize) -> &[AtomicU64] {
         self.segment.words(self.buckets_off + choice * LINE, ENTRIES)
     }
 }
 
 /// Slots are stored plus one, so that an entry of zero is an empty one.
 #[inline]
-fn encode(tag: u32, slot: Slot) -> u64 {
+pub(super) fn encode(tag: u32, slot: Slot) -> u64 {
     u64::from(tag) << 32 | (u64::from(slot.0) + 1)
 }
 
 #[inline]
-fn decode(entry: u64) -> Option<(u32, Slot)> {
+pub(super) fn decode(entry: u64) -> Option<(u32, Slot)> {
     (entry as u32).checked_sub(1).map(|slot| ((entry >> 32) as u32, Slot(slot)))
 }

@@ -6,6 +6,9 @@
 mod free;
 mod geometry;
 mod index;
+mod intent;
+mod places;
+mod put_right;
 mod records;
 mod slots;
 mod view;
@@ -13,6 +16,8 @@ mod view;
 pub use free::FreeSlots;
 pub use geometry::{BLOCK_SLOTS, RECORD_LEN_MAX};
 pub use index::{Full, INDEX_VERSION, Index, KeyHash};
+pub use intent::{DETAIL_WORDS, Intent, Writer};
+pub use places::Place;
 pub use records::Records;
 pub use view::RecordsView;
 

@@ -1,6 +1,7 @@
 //! The main job: one dataplane replaced by another while it serves.
 
 mod chaos;
+mod deaths;
 mod ends;
 mod failures;
 mod flows;
