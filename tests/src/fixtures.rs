@@ -94,18 +94,16 @@ impl Region {
         for number in 0..FLOWS {
             let row = usize::from(number % 8 == 7);
             let random = u64::from(number) << 58;
-            let Some(identity) = identities.take(row, 1, 1_000_000_000, random) else { continue };
-            let start = FlowStart { key: flow_key(number), backend: BACKENDS[row].backend, identity, now_ns: 1 };
-            let slot = flows.insert(flows.hash(&start.key), start).expect("room");
-            identities.bind(row, identity, slot);
-            live.push((slot, start));
+            let (key, backend) = (flow_key(number), BACKENDS[row].backend);
+            let start = |identity| FlowStart { key, backend, identity, now_ns: 1 };
+            let Ok(begin) = flows.begin(&mut identities, flows.hash(&key), row, random, start) else { continue };
+            live.push((begin.slot, start(begin.taking.identity)));
         }
         // Some end: their slots are free again, not in order, and their identities rest.
         for number in [3, 30, 11, 12, 25, 0] {
             let (slot, start) = live.remove(number.min(live.len() - 1));
-            flows.remove(slot);
             let row = usize::from(start.backend == BACKENDS[1].backend);
-            identities.release(row, start.identity, 5_000_000_000 + u64::from(slot.0));
+            flows.end(&mut identities, slot, Some(row), 5_000_000_000 + u64::from(slot.0));
         }
         let index = flows.segments()[1].clone();
         Self { index: Index::attach(index).expect("an index"), identities, live }

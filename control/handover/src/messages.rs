@@ -16,6 +16,7 @@ pub use parts::{
 pub use wire::{Decoded, ENVELOPE_VERSION, PACKET_BYTES_MAX, WireError, decode, encode};
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A message, in either direction. The comment at each group names the sender.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +51,8 @@ pub enum Message {
     Stopping(Stopping),
     /// Something went wrong that ends nothing. (Either direction.)
     Fault(FaultNotice),
+    /// The tables of a dead predecessor were looked through.
+    Recovered(Recovered),
 
     // supervisor → dataplane
     /// Answer to `hello`.
@@ -217,6 +220,22 @@ pub struct Stopping {}
 pub struct FaultNotice {
     /// What is wrong.
     pub error: Fault,
+}
+
+/// See [`Message::Recovered`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Recovered {
+    /// What was done about the operation that the dead one was in the middle of, such as `nothing` or `finished`.
+    pub operation: String,
+    /// Flows that stayed.
+    pub flows: u64,
+    /// Flows that were dropped.
+    pub dropped: u64,
+    /// What was found, by the name of its kind, and how often; nothing where nothing was wrong.
+    pub found: BTreeMap<String, u64>,
+    /// How long the scan took beside the packets, in nanoseconds.
+    pub elapsed_ns: u64,
 }
 
 /// See [`Message::Welcome`].

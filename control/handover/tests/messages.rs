@@ -2,8 +2,9 @@
 
 use handover::messages::{
     Abort, Activated, Commit, Committed, Culprit, DescriptorEntry, Descriptors, Donate, Expect, Expecting, Fault,
-    FaultNotice, FieldCount, Hello, Message, Mode, Parked, Proceed, Progress, Ready, Reason, Refused, Resumed, Role,
-    Serving, Stop, Stopping, SwitchReport, TableAction, TableWork, Undone, Welcome, decode, encode, segment_kind,
+    FaultNotice, FieldCount, Hello, Message, Mode, Parked, Proceed, Progress, Ready, Reason, Recovered, Refused,
+    Resumed, Role, Serving, Stop, Stopping, SwitchReport, TableAction, TableWork, Undone, Welcome, decode, encode,
+    segment_kind,
 };
 use handover::messages::{Decoded, WireError};
 use proptest::prelude::*;
@@ -92,6 +93,13 @@ fn every_message() -> Vec<Message> {
         Message::Parked(Parked { swap, generation: 4 }),
         Message::Stopping(Stopping {}),
         Message::Fault(FaultNotice { error: error.clone() }),
+        Message::Recovered(Recovered {
+            operation: "taken-back".into(),
+            flows: 1_000_000,
+            dropped: 2,
+            found: [("leaked-slot".to_owned(), 1), ("duplicate-key".to_owned(), 2)].into(),
+            elapsed_ns: 7,
+        }),
         Message::Welcome(Welcome { protocol: 1, party: 254, mode: Mode::Takeover, swap, predecessor_dead: false }),
         Message::Donate(Donate {}),
         Message::Expect(Expect { swap, party: 2, quiesce_ns: 20_000_000 }),

@@ -56,6 +56,14 @@ pub(super) fn status(value: &Value) -> String {
         for warning in dataplane["warnings"].as_array().into_iter().flatten() {
             line("warning", plain(warning));
         }
+        let recovered = &dataplane["recovered"];
+        if !recovered.is_null() {
+            let mut words = vec![format!("operation under way: {}", plain(&recovered["operation"]))];
+            words.push(format!("{} flows, {} dropped", recovered["flows"], recovered["dropped"]));
+            let found = recovered["found"].as_object().into_iter().flatten();
+            words.extend(found.map(|(what, count)| format!("{what} {count}")));
+            line("recovered", words.join(", "));
+        }
     }
     line("flows", format!("{} of {}", value["flows_live"], value["flows_max"]));
     let swaps = &value["swaps"];

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use handover::channel::{Channel, ChannelError, Collector, Received, batches};
-use handover::messages::{Hello, Message, Reason, Serving};
+use handover::messages::{Hello, Message, Reason, Recovered, Serving};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
@@ -34,6 +34,8 @@ pub struct Child {
     pub hello: Option<Hello>,
     /// What it said when it began to serve.
     pub serving: Serving,
+    /// What it found in the tables of a dead predecessor.
+    pub recovered: Option<Recovered>,
     /// Its descriptors, as far as they are known here.
     pub holdings: Holdings,
     /// Batches that are not complete yet.
@@ -87,6 +89,7 @@ impl Child {
             started_unix_ms: clock::unix_ms(),
             hello: None,
             serving: Serving::default(),
+            recovered: None,
             holdings: Holdings::default(),
             collector: Collector::new(),
             exit: None,
@@ -198,6 +201,16 @@ impl Child {
             let _ = sched_setaffinity(Pid::from_raw(tid), &anywhere);
             let _ = raw::normal_class(tid);
         }
+    }
+
+    /// Keeps what it found in the tables of a dead predecessor.
+    pub fn has_recovered(&mut self, recovered: Recovered) {
+        let Recovered { operation, flows, dropped, found, elapsed_ns } = &recovered;
+        let elapsed = Duration::from_nanos(*elapsed_ns);
+        let found: Vec<_> = found.iter().map(|(what, count)| format!("{what} {count}")).collect();
+        let found = found.join(", ");
+        tracing::info!(self.party, operation, flows, dropped, found, ?elapsed, "tables looked through after a death");
+        self.recovered = Some(recovered);
     }
 
     /// Version that it said of itself.

@@ -179,6 +179,11 @@ impl Supervisor {
                     child.serving = serving;
                 }
             }
+            Message::Recovered(recovered) => {
+                if let Some(child) = self.children.get_mut(&party) {
+                    child.has_recovered(recovered);
+                }
+            }
             Message::Stopping(_) => tracing::info!(party, "dataplane ends"),
             Message::Fault(FaultNotice { error }) => {
                 tracing::warn!(party, %error, "dataplane");

@@ -166,6 +166,7 @@ impl Supervisor {
             }
             Message::Refused(refused) => launch.words = Some(refused.error),
             Message::Undone(undone) => launch.words = Some(undone.error),
+            Message::Recovered(recovered) => child.has_recovered(recovered),
             Message::Progress(_) | Message::Stopping(_) => {}
             Message::Fault(notice) => {
                 tracing::warn!(error = %notice.error, "dataplane");

@@ -91,6 +91,7 @@ impl Supervisor {
                 "layouts": layouts,
                 "scheduling": child.serving.scheduling,
                 "warnings": child.serving.warnings,
+                "recovered": child.recovered,
             })
         });
         let swap =

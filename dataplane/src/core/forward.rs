@@ -13,6 +13,7 @@ use crate::state::identities::Identities;
 use crate::state::key::FlowKey;
 use crate::wire::sockaddr::{Endpoint, from_ip16};
 use shm_state::error::RegionError;
+use shm_state::recover::{Report, Scan};
 use shm_state::segment::Segment;
 use shm_state::table::{Index, KeyHash, Records, Slot};
 use std::sync::Arc;
@@ -62,6 +63,10 @@ pub struct Forwarder<R> {
     choices: u64,
     /// Hashes flows onto backends and makes choices; keyed apart from the flow index by its input.
     mixer: Index,
+    /// Made ready for a table that was taken over.
+    scan: Option<Scan>,
+    scanning: bool,
+    recovered: Option<Report>,
 }
 
 impl<R: FlowRecord> Forwarder<R> {
@@ -87,7 +92,29 @@ impl<R: FlowRecord> Forwarder<R> {
             });
         }
         let mixer = Index::attach(flows.segments()[1].clone())?;
-        Ok(Self { topology, flows, identities, counters, backends, worker, swept: 0, choices: 0, mixer })
+        Ok(Self {
+            topology,
+            flows,
+            identities,
+            counters,
+            backends,
+            worker,
+            swept: 0,
+            choices: 0,
+            mixer,
+            scan: None,
+            scanning: false,
+            recovered: None,
+        })
+    }
+
+    /// Makes the memory for a full scan of the flow table, should one be owed when this worker begins to serve.
+    ///
+    /// # Errors
+    /// The claim that does not hold, by name.
+    pub fn prepare_scan(&mut self) -> Result<(), RegionError> {
+        self.scan = Some(Scan::new(self.flows.ledger(&self.identities)?));
+        Ok(())
     }
 
     /// The topology.
@@ -101,6 +128,7 @@ impl<R: FlowRecord> Forwarder<R> {
         self.flows.hold(generation);
         self.counters.hold(generation);
         self.backends.hold(generation);
+        self.scanning = self.scan.as_ref().is_some_and(Scan::is_owed);
         self.choices = self.counters().flows_created;
     }
 
@@ -228,10 +256,11 @@ impl<R: FlowRecord> Forwarder<R> {
             if now_ns.saturating_sub(record.last_seen_ns()) <= idle_max {
                 continue;
             }
-            let (backend, identity) = (record.backend(), record.identity());
-            self.flows.remove(slot);
-            if let Some(target) = self.topology.target_at(backend) {
-                self.identities.release(target, identity, now_ns);
+            let backend = record.backend();
+            let target = self.topology.target_at(backend);
+            let end = self.flows.end(&mut self.identities, slot, target, now_ns);
+            if let Some(scan) = self.scan.as_mut().filter(|_| self.scanning) {
+                scan.ended(&end);
             }
             ended += 1;
         }
@@ -239,6 +268,29 @@ impl<R: FlowRecord> Forwarder<R> {
             self.counters().flows_expired += ended as u64;
         }
         ended
+    }
+
+    /// Whether a full scan of the flow table is under way.
+    #[inline]
+    pub fn recovering(&self) -> bool {
+        self.scanning
+    }
+
+    /// Goes on with the full scan.
+    #[cold]
+    pub fn recover(&mut self, steps: usize, now_ns: u64) {
+        let report = self.scan.as_mut().and_then(|scan| scan.step(steps, now_ns));
+        if report.is_some() {
+            self.scanning = false;
+            self.scan = None;
+            self.recovered = report;
+        }
+    }
+
+    /// What the full scan found, once.
+    #[inline]
+    pub fn recovered(&mut self) -> Option<Report> {
+        self.recovered.take()
     }
 
     /// Counts what the network reported about an earlier datagram against its backend.
@@ -266,21 +318,26 @@ impl<R: FlowRecord> Forwarder<R> {
         let target = members[balance.lookup(&lookup.key.bytes())];
         let backend = self.topology.targets[target].id;
         let random = self.choose();
-        let Some(identity) = self.identities.take(target, now_ns, self.topology.reuse_delay_ns, random) else {
-            self.counters().refused_no_identity += 1;
-            return None;
-        };
-        let start = FlowStart { key: lookup.key, backend, identity, now_ns };
-        match self.flows.insert(lookup.hash, start) {
-            Ok(slot) => {
-                self.identities.bind(target, identity, slot);
+        let Self { flows, identities, scan, scanning, .. } = self;
+        let mut scan = scan.as_mut().filter(|_| *scanning);
+        if let Some(waking) = flows.wake(identities, target, now_ns, self.topology.reuse_delay_ns)
+            && let Some(scan) = &mut scan
+        {
+            scan.woken(&waking);
+        }
+        let start = |identity| FlowStart { key: lookup.key, backend, identity, now_ns };
+        match flows.begin(identities, lookup.hash, target, random, start) {
+            Ok(begin) => {
+                if let Some(scan) = &mut scan {
+                    scan.begun(&begin);
+                }
                 self.counters().flows_created += 1;
                 self.backends.update(target, |backend| backend.flows_created += 1);
-                Some(slot)
+                Some(begin.slot)
             }
             Err(why) => {
-                self.identities.put_back(target, identity);
                 match why {
+                    NoRoom::Identity => self.counters().refused_no_identity += 1,
                     NoRoom::Table => self.counters().refused_table_full += 1,
                     NoRoom::Index => self.counters().refused_index_full += 1,
                 }

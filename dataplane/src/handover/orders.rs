@@ -5,6 +5,7 @@ use handover::messages::{Fault, SwitchReport};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use shm_state::map::futex;
 use shm_state::owner::Party;
+use shm_state::recover::{Repair, Report};
 use shm_state::translate::Copier;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -79,7 +80,10 @@ pub enum Event {
     /// It serves, from a cold start. The scheduling class it got.
     Serving { fifo: bool },
     /// It serves, after a switch; the leader's report, and the tables that are no longer needed.
-    TookOver { report: Box<SwitchReport>, fifo: bool, spent: Vec<Copier> },
+    /// What was done about the operation that a dead predecessor was in the middle of.
+    TookOver { report: Box<SwitchReport>, fifo: bool, repair: Option<Repair>, spent: Vec<Copier> },
+    /// The full scan of the flow table is done.
+    Recovered { report: Box<Report> },
     /// The switch did not come to pass; the predecessor serves on.
     Undone { fault: Fault },
     /// It has stopped for a successor, which holds this generation.

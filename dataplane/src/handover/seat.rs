@@ -82,7 +82,7 @@ impl<R: FlowRecord> Seat<R> {
                 // The sender is dropped when the swap is off.
                 let Ok(switch) = switch.recv() else { return Ok(()) };
                 match switch.make(&manifest) {
-                    Ok(Won { generation, mut report, spent }) => {
+                    Ok(Won { generation, mut report, repair, spent }) => {
                         report.entered_ns = worker.enter(generation).map_err(ring_fault)?;
                         if fifo {
                             schedule(scheduling, sched::fifo)?;
@@ -91,7 +91,7 @@ impl<R: FlowRecord> Seat<R> {
                             0 => 0,
                             from => report.entered_ns.saturating_sub(from),
                         };
-                        (generation, Some((report, fifo, spent)))
+                        (generation, Some((report, fifo, repair, spent)))
                     }
                     Err(fault) => {
                         leave(&home, cpu);
@@ -101,16 +101,19 @@ impl<R: FlowRecord> Seat<R> {
                 }
             }
         };
-        if let Some((mut report, fifo, spent)) = took_over {
+        if let Some((mut report, fifo, repair, spent)) = took_over {
             // What waited in the sockets comes first; where nothing did, nobody waits for it.
             if worker.has_arrivals() {
                 worker.turn().map_err(ring_fault)?;
             }
             report.first_packet_ns = worker.first_packet_ns();
-            outbox.tell(Event::TookOver { report: Box::new(report), fifo, spent });
+            outbox.tell(Event::TookOver { report: Box::new(report), fifo, repair, spent });
         }
         loop {
             worker.turn().map_err(ring_fault)?;
+            if let Some(report) = worker.forwarder().recovered() {
+                outbox.tell(Event::Recovered { report: Box::new(report) });
+            }
             if orders.stopped() {
                 worker.finish().map_err(ring_fault)?;
                 return Ok(());

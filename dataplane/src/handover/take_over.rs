@@ -6,6 +6,7 @@ use handover::messages::{Fault, FieldCount, SwitchReport, TableWork};
 use shm_state::manifest::{Manifest, Request};
 use shm_state::map::futex;
 use shm_state::owner::{OwnerState, Party};
+use shm_state::recover::{Ledger, Repair, repair};
 use shm_state::translate::Copier;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub struct Switch {
     pub predecessor_dead: bool,
     /// How long the old process stands still.
     pub quiesce: Duration,
+    /// The predecessor's flow table, to be repaired if it is dead.
+    pub ledger: Ledger,
     /// The tables whose layout changes.
     pub copiers: Vec<Copier>,
     /// What was done to each table so far.
@@ -38,6 +41,8 @@ pub struct Switch {
 pub struct Won {
     pub generation: u64,
     pub report: SwitchReport,
+    /// What was done about the operation that a dead predecessor was in the middle of.
+    pub repair: Option<Repair>,
     /// The old process's tables, no longer needed. Unmapping them takes as long as the rest of the switch: for later,
     /// and for another thread.
     pub spent: Vec<Copier>,
@@ -64,9 +69,7 @@ impl Switch {
         // On the old worker's own processor, nothing changes while this runs.
         self.top_up();
         let mut report = SwitchReport { requested_ns: now_ns(), ..SwitchReport::default() };
-        if !self.predecessor_dead {
-            self.ask(manifest)?;
-        }
+        let repair = if self.predecessor_dead { self.repair(manifest) } else { self.ask(manifest).map(|()| None)? };
         report.foreground_start_ns = now_ns();
         let foreground = self.translate_rest(&mut report)?;
         let word = manifest.owner_word();
@@ -89,7 +92,18 @@ impl Switch {
         report.foreground_records = foreground;
         self.stamps(manifest, &mut report);
         report.tables = self.tables;
-        Ok(Won { generation, report, spent: self.copiers })
+        Ok(Won { generation, report, repair, spent: self.copiers })
+    }
+
+    /// Puts right what a dead predecessor left half done.
+    ///
+    /// Before the word is won: if this process dies too, whoever comes next finds the same holder and the same intent.
+    /// And before the last copy, which takes what is touched here. Nobody else writes: the predecessor is dead, and the
+    /// supervisor starts one successor at a time.
+    fn repair(&mut self, manifest: &Manifest) -> Option<Repair> {
+        let owner = manifest.owner();
+        // Somebody else's by now: not to be touched, and the word will not be won.
+        (owner.holder() == Some(self.from)).then(|| repair(&mut self.ledger, owner.generation()))
     }
 
     fn top_up(&mut self) {

@@ -29,6 +29,11 @@ const SWEEP_SLOTS: usize = 512;
 /// A turn that took more than this sweeps less: but it does sweep, or a flood would keep every idle flow alive.
 const BUSY: usize = 64;
 const SWEEP_SLOTS_BUSY: usize = SWEEP_SLOTS / 8;
+/// Longest sleep while a full scan is under way.
+const IDLE_SCANNING: Duration = Duration::from_millis(1);
+/// Steps of a full scan in a turn, and in a busy one.
+const SCAN_STEPS: usize = 512;
+const SCAN_STEPS_BUSY: usize = SCAN_STEPS / 8;
 /// How often a send that reported an older error is sent again.
 const RESENDS: usize = 4;
 /// Room that every receive leaves in its buffer.
@@ -144,13 +149,16 @@ impl<R: FlowRecord> Worker<R> {
             self.port.await_bell()?;
             self.bell_armed = true;
         }
-        self.port.wait(1, IDLE)?;
+        self.port.wait(1, if self.forwarder.recovering() { IDLE_SCANNING } else { IDLE })?;
         let now = now_ns();
         self.last_return_ns = now;
         self.settle();
         let taken = self.forward_all(now)?;
         self.forwarder.counters().turns += 1;
         self.sweep(now, if taken < BUSY { SWEEP_SLOTS } else { SWEEP_SLOTS_BUSY });
+        if self.forwarder.recovering() {
+            self.forwarder.recover(if taken < BUSY { SCAN_STEPS } else { SCAN_STEPS_BUSY }, now);
+        }
         Ok(())
     }
 

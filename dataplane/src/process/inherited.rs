@@ -1,9 +1,14 @@
 //! What a predecessor handed over: descriptors become checked segments and named sockets.
 
+use crate::state::FLOWS_INDEX;
+use crate::state::flows::LINKS;
+use crate::state::identities::Identities;
 use handover::messages::{DescriptorEntry, Fault, Role as WireRole, What};
 use shm_state::directory::{Role, SocketEntry};
 use shm_state::prelude::{Kind, SegmentId};
+use shm_state::recover::Ledger;
 use shm_state::segment::Segment;
+use shm_state::table::{Index, RecordsView};
 use shm_state::translate::Layer;
 use std::os::fd::OwnedFd;
 
@@ -53,6 +58,17 @@ impl Inherited {
             .filter(|segment| segment.id().table == table)
             .map(|segment| Layer::attach(segment.clone()).map_err(|error| bad(segment.id(), &error)))
             .collect()
+    }
+
+    /// The flow table as its holder has it, in the holder's own layout and capacity.
+    ///
+    /// # Errors
+    /// The part of it that cannot be trusted, by name.
+    pub(super) fn ledger(&self, flows: SegmentId, identities: Identities) -> Result<Ledger, Fault> {
+        let records = RecordsView::attach(self.take(flows)?).map_err(|e| bad(flows, &e))?;
+        let id = Index::id(FLOWS_INDEX);
+        let index = Index::attach(self.take(id)?).map_err(|e| bad(id, &e))?;
+        Ledger::new(records, index, identities, LINKS).map_err(|e| bad(id, &e))
     }
 
     /// The segment with this id.

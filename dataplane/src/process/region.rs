@@ -19,6 +19,7 @@ use shm_state::directory::{Directory, Role, SegmentEntry};
 use shm_state::error::RegionError;
 use shm_state::manifest::{MANIFEST, Manifest};
 use shm_state::prelude::SegmentId;
+use shm_state::recover::Ledger;
 use shm_state::schema::Schema;
 use shm_state::segment::Segment;
 use shm_state::table::{Records, Slot};
@@ -43,6 +44,8 @@ pub(super) struct Region<R> {
     pub(super) tables: Vec<TableWork>,
     /// Segments of the predecessor that nobody needs once the swap is final.
     pub(super) released: Vec<DescriptorEntry>,
+    /// The flow table as its holder has it, in the holder's own layout.
+    pub(super) predecessor: Option<Ledger>,
     topology: Arc<Topology>,
     segments: Vec<Segment>,
     /// Segments that this process made, as opposed to those it took over.
@@ -86,6 +89,7 @@ impl<R: FlowRecord> Region<R> {
         let flows = heir.flows::<R>(config.limits.flows_max as usize)?;
         let identities = heir.share("identities", identities::ID)?;
         let identities = Identities::attach(identities, &topology.rows()).map_err(|e| bad(identities::ID, &e))?;
+        let predecessor = inherited.ledger(Records::<R>::id(), identities.clone())?;
         let (counters, source) = heir.table::<Counters>(&Schema::new(Counters::NAME), None)?;
         if (0..config.runtime.workers).any(|worker| !source.is_live(Slot(worker as u32))) {
             let id = Records::<Counters>::id();
@@ -95,12 +99,14 @@ impl<R: FlowRecord> Region<R> {
         let (backends, source) = heir.table::<BackendRecord>(&Schema::new(BackendRecord::NAME), None)?;
         let backends =
             BackendTable::join(backends, &source, &topology).map_err(|e| bad(Records::<BackendRecord>::id(), &e))?;
-        let forwarder = Forwarder::new(topology.clone(), flows, identities, counters, backends, 0)
+        let mut forwarder = Forwarder::new(topology.clone(), flows, identities, counters, backends, 0)
             .map_err(|e| bad(Records::<Counters>::id(), &e))?;
+        forwarder.prepare_scan().map_err(|e| bad(Records::<R>::id(), &e))?;
         let Heir { own, copiers, work, layers, released, .. } = heir;
         let released = released.iter().map(|id| DescriptorEntry::segment(id.kind as u32, id.table, id.shard)).collect();
         let mut region = Self::join(config, topology, sockets, manifest, forwarder, own, (copiers, work, layers))?;
         region.released = released;
+        region.predecessor = Some(predecessor);
         Ok(region)
     }
 
@@ -148,6 +154,7 @@ impl<R: FlowRecord> Region<R> {
             segments,
             own,
             released: Vec::new(),
+            predecessor: None,
         })
     }
 

@@ -18,12 +18,13 @@ use crate::io::sockets::{self, Options};
 use crate::state::flow::FlowRecord;
 use clap::Parser as _;
 use handover::messages::{
-    Activated, Expecting, Fault, FaultNotice, Message, Mode, Parked, Reason, Refused, Resumed, Serving, Stopping,
-    Undone, Welcome,
+    Activated, Expecting, Fault, FaultNotice, Message, Mode, Parked, Reason, Recovered, Refused, Resumed, Serving,
+    Stopping, Undone, Welcome,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signalfd::SignalFd;
 use shm_state::owner::{OwnerState, Party};
+use shm_state::recover::{Repair, Report};
 use shm_state::translate::Copier;
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd;
@@ -107,6 +108,8 @@ struct Process<R> {
     /// The swap in which this process is to be replaced.
     leaving: u64,
     parked: bool,
+    /// What was done about the operation that a dead predecessor was in the middle of.
+    repair: Option<Repair>,
     /// The predecessor's tables, until the swap is final.
     spent: Vec<Copier>,
     warnings: Vec<String>,
@@ -187,6 +190,7 @@ impl<R: FlowRecord> Process<R> {
             successor: None,
             leaving: 0,
             parked: false,
+            repair: None,
             spent: Vec::new(),
             warnings,
             running: 0,
@@ -328,13 +332,19 @@ impl<R: FlowRecord> Process<R> {
                 self.control.hand(Reason::Serving, &self.region.descriptors());
                 self.serving(generation, fifo);
             }
-            Event::TookOver { report, fifo, spent } => {
+            Event::TookOver { report, fifo, repair, spent } => {
+                self.repair = repair;
                 self.spent = spent;
                 let swap = self.successor.take().map_or(0, |successor| successor.swap);
                 tracing::info!(swap, blackout_us = report.blackout_ns / 1000, "took over");
                 self.control.say(Message::Activated(Activated { swap, report: *report }));
                 let generation = self.region.manifest.owner().generation();
                 self.serving(generation, fifo);
+            }
+            Event::Recovered { report } => {
+                let report = recovered(self.repair, &report);
+                tracing::info!(?report, "looked through the tables");
+                self.control.say(Message::Recovered(report));
             }
             Event::Undone { fault } => {
                 let swap = self.successor.take().map_or(0, |successor| successor.swap);
@@ -457,6 +467,23 @@ fn welcomed(control: &mut Control) -> Result<Welcome, Fault> {
             let message = format!("the supervisor did not answer: {}", control.silence(WELCOMED_WITHIN));
             Err(Fault::peer("not-welcomed", message, "see controld's log"))
         }
+    }
+}
+
+/// What a full scan found, for the supervisor.
+fn recovered(repair: Option<Repair>, report: &Report) -> Recovered {
+    let operation = match repair {
+        None | Some(Repair::Unknown) => "unknown",
+        Some(Repair::Nothing) => "nothing",
+        Some(Repair::Finished(_)) => "finished",
+        Some(Repair::TakenBack(_)) => "taken-back",
+    };
+    Recovered {
+        operation: operation.to_owned(),
+        flows: report.live,
+        dropped: report.dropped(),
+        found: report.found().map(|(finding, count)| (finding.name().to_owned(), count)).collect(),
+        elapsed_ns: report.elapsed_ns,
     }
 }
 

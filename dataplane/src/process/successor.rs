@@ -9,6 +9,7 @@ use crate::state::flow::FlowRecord;
 use handover::channel::Collector;
 use handover::messages::{Fault, Message, Progress, Ready, Reason, Refused, TableWork, Welcome};
 use shm_state::owner::{OwnerState, Party};
+use shm_state::recover::Ledger;
 use shm_state::translate::Copier;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub(super) struct Successor {
     predecessor_dead: bool,
     armed: usize,
     copied: Option<Vec<Copier>>,
+    ledger: Option<Ledger>,
     tables: Vec<TableWork>,
     leader: Option<Sender<Switch>>,
     /// Keeps the other workers waiting; they watch the owner word.
@@ -86,6 +88,7 @@ impl Successor {
             predecessor_dead: welcome.predecessor_dead,
             armed: 0,
             copied: None,
+            ledger: region.predecessor.clone(),
             tables: region.tables.clone(),
             leader: Some(leader),
             ready: false,
@@ -151,6 +154,7 @@ impl Successor {
     pub(super) fn proceed(&mut self, quiesce: Duration) -> Result<(), Fault> {
         let unready = || Fault::peer("not-ready", "told to proceed before everything was ready", "");
         let mut copiers = self.copied.take().filter(|_| self.ready).ok_or_else(unready)?;
+        let ledger = self.ledger.take().ok_or_else(unready)?;
         let leader = self.leader.take().ok_or_else(unready)?;
         background::catch_up(&mut copiers);
         let switch = Switch {
@@ -159,6 +163,7 @@ impl Successor {
             generation: self.generation,
             predecessor_dead: self.predecessor_dead,
             quiesce,
+            ledger,
             copiers,
             tables: std::mem::take(&mut self.tables),
         };

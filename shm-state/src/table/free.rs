@@ -1,7 +1,7 @@
 //! Free slots of a table: a stack behind the index, in the same segment.
 //!
-//! Last in, first out, so that the slots in use stay close together. Single owner; the depth is stored after
-//! the entry on a push and before the slot's use on a pop, so that a death in between leaks a slot at worst.
+//! Last in, first out, so that the slots in use stay close together. Single owner. Each change is one entry and then
+//! the depth: what lies above the depth is nobody's.
 
 use super::Slot;
 use super::index::{HEADER_WORDS, Index};
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 const DEPTH: usize = 4;
 
 /// The stack.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FreeSlots {
     segment: Segment,
     off: usize,
@@ -34,12 +34,6 @@ impl FreeSlots {
         segment.words(0, HEADER_WORDS)[DEPTH].store(capacity as u64, Ordering::Release);
     }
 
-    /// The slot at a place of the stack, 0 at its bottom.
-    pub(crate) fn at(&self, place: u32) -> Option<Slot> {
-        let slot = self.entries().get(place as usize)?.load(Ordering::Relaxed);
-        ((slot as usize) < self.capacity).then_some(Slot(slot))
-    }
-
     /// Puts another slot at a place of the stack.
     pub(crate) fn put(&self, place: u32, slot: Slot) {
         if let Some(entry) = self.entries().get(place as usize) {
@@ -59,24 +53,50 @@ impl FreeSlots {
         self.len() == 0
     }
 
+    /// The slot at a position, 0 being the lowest; `None` above the depth or for an entry that names no slot.
+    #[inline]
+    pub fn get(&self, at: usize) -> Option<Slot> {
+        let slot = self.entries()[..self.len()].get(at)?.load(Ordering::Relaxed);
+        ((slot as usize) < self.capacity).then_some(Slot(slot))
+    }
+
     /// Takes a slot.
     #[inline]
     pub fn pop(&mut self) -> Option<Slot> {
         let depth = self.len().checked_sub(1)?;
-        let slot = self.entries()[depth].load(Ordering::Relaxed);
-        self.depth().store(depth as u64, Ordering::Release);
+        let slot = self.get(depth);
+        self.set_len(depth);
         // A corrupt entry must not become a slot; it is lost, not followed.
-        ((slot as usize) < self.capacity).then_some(Slot(slot))
+        slot
     }
 
     /// Gives a slot back.
     #[inline]
     pub fn push(&mut self, slot: Slot) {
-        let depth = self.len();
+        self.push_at(self.len(), slot);
+    }
+
+    /// Gives a slot back onto a stack of `depth`: the same again changes nothing.
+    #[inline]
+    pub fn push_at(&mut self, depth: usize, slot: Slot) {
         if depth < self.capacity {
             self.entries()[depth].store(slot.0, Ordering::Relaxed);
-            self.depth().store(depth as u64 + 1, Ordering::Release);
+            self.set_len(depth + 1);
         }
+    }
+
+    /// Sets the depth: takes what is above it, or gives back what was taken since and still lies there.
+    #[inline]
+    pub fn set_len(&mut self, depth: usize) {
+        self.depth().store(depth.min(self.capacity) as u64, Ordering::Release);
+    }
+
+    /// Removes the entry at a position; the topmost takes its place.
+    pub fn swap_remove(&mut self, at: usize) {
+        let Some(top) = self.len().checked_sub(1) else { return };
+        self.set_len(top);
+        let last = self.entries()[top].load(Ordering::Relaxed);
+        self.entries()[at].store(last, Ordering::Release);
     }
 
     #[inline]

@@ -203,36 +203,15 @@ impl Index {
     /// # Errors
     /// [`Full`]; nothing has changed.
     pub fn insert(&mut self, hash: KeyHash, slot: Slot) -> Result<(), Full> {
-        let place = {
-            let room = |choice: usize| {
-                let bucket = self.bucket(choice);
-                let free = bucket.iter().filter(|entry| entry.load(Ordering::Relaxed) == 0).count();
-                bucket.iter().position(|entry| entry.load(Ordering::Relaxed) == 0).map(|at| (free, &bucket[at]))
-            };
-            let [first, second] = self.choices(hash).map(room);
-            match (first, second) {
-                (Some(a), Some(b)) => Some(if b.0 > a.0 { b.1 } else { a.1 }),
-                (a, b) => a.or(b).map(|(_, place)| place),
-            }
-        };
-        let place = place.ok_or(Full)?;
-        // Publishing: whoever sees the entry sees the record behind it.
-        place.store(encode(hash.tag(), slot), Ordering::Release);
+        let place = self.vacancy(hash)?;
+        self.publish(place, hash, slot);
         Ok(())
     }
 
     /// Withdraws a slot's entry; false when there was none.
     pub fn remove(&mut self, hash: KeyHash, slot: Slot) -> bool {
-        let wanted = encode(hash.tag(), slot);
-        for choice in self.choices(hash) {
-            for entry in self.bucket(choice) {
-                if entry.load(Ordering::Relaxed) == wanted {
-                    entry.store(0, Ordering::Release);
-                    return true;
-                }
-            }
-        }
-        false
+        let place = self.place_of(hash, slot);
+        place.map(|place| self.withdraw(place, slot)).is_some()
     }
 
     /// Entries in use, counted now.
@@ -247,7 +226,8 @@ impl Index {
         self.len() == 0
     }
 
-    /// Buckets.
+    /// How many buckets there are.
+    #[inline]
     pub fn buckets(&self) -> usize {
         self.buckets
     }
@@ -268,7 +248,7 @@ impl Index {
 
 /// Slots are stored plus one, so that an entry of zero is an empty one.
 #[inline]
-fn encode(tag: u32, slot: Slot) -> u64 {
+pub(super) fn encode(tag: u32, slot: Slot) -> u64 {
     u64::from(tag) << 32 | (u64::from(slot.0) + 1)
 }
 

@@ -3,21 +3,26 @@
 //! Only the holder of the owner word writes. It writes a record before it publishes it in the index, so that
 //! whoever finds a slot finds a whole record.
 
+mod entries;
 mod free;
 mod geometry;
 mod index;
+mod intent;
 pub mod links;
 mod make;
 pub mod marks;
 pub mod places;
+mod put_right;
 mod records;
 mod slots;
 mod view;
 
+pub use entries::Place;
 pub use free::FreeSlots;
 pub(crate) use geometry::Geometry;
 pub use geometry::RECORD_LEN_MAX;
 pub use index::{Full, INDEX_VERSION, Index, KeyHash};
+pub use intent::{DETAIL_WORDS, Intent, Writer};
 pub use marks::BLOCK_SLOTS;
 pub use records::Records;
 pub(crate) use view::RecordBuffer;

@@ -32,8 +32,19 @@ pub const INDEX_HEADER: &[Place] = &[
     Place::word(1, "buckets", "buckets; a power of two"),
     Place { offset: 16, bytes: 16, name: "key", meaning: "key of SipHash-1-3-128" },
     Place::word(4, "free", "depth of the stack of free slots"),
-    Place { offset: 40, bytes: HEADER_WORDS * 8 - 40, name: "reserved", meaning: "0" },
+    Place { offset: 40, bytes: 24, name: "reserved", meaning: "0" },
+    Place::word(
+        8,
+        "operation",
+        "number of the operation under way; 0 for none, and by executables of the first release",
+    ),
+    Place { offset: 72, bytes: 4, name: "under_way", meaning: "slot plus one of the record last written in place" },
+    Place { offset: 76, bytes: 4, name: "writer", meaning: "low half of the generation that writes intents" },
+    Place { offset: 80, bytes: 40, name: "details", meaning: "what the operation needs to be finished or taken back" },
+    Place::word(15, "scan_owed", "not 0 until a full scan came to its end"),
 ];
+
+const _: () = assert!(HEADER_WORDS == 16);
 
 /// An entry of a bucket.
 pub const INDEX_ENTRY: &[Place] = &[

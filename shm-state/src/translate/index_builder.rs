@@ -30,7 +30,7 @@ impl<K: AsRef<[u8]>, F: Fn(&[u8]) -> K> IndexBuilder<F> {
         let free = FreeSlots::of(&index);
         let mut places = vec![0; index.capacity()];
         for place in 0..free.len() as u32 {
-            if let Some(slot) = free.at(place) {
+            if let Some(slot) = free.get(place as usize) {
                 places[slot.at()] = place;
             }
         }

@@ -87,7 +87,7 @@ fn broken_links_are_found() {
 #[test]
 fn broken_values_and_claims_are_found() {
     let layout = RELEASED.iter().find(|layout| layout.name == "flows-2").expect("released").descriptor();
-    let [_, slots, _] = places::table_body(CAPACITY as usize, layout.record_len());
+    let [_, slots, ..] = places::table_body(CAPACITY as usize, layout.record_len());
     let stride = layout.record_len() + 8;
     let live = |bytes: &[u8]| {
         let start = body(bytes) + slots;

@@ -3,6 +3,7 @@
 mod aside;
 mod capacity;
 mod chaos;
+mod deaths;
 mod ends;
 mod failures;
 mod flows;

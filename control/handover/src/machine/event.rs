@@ -177,7 +177,8 @@ pub fn hear_new(message: &Message, swap: u64, truth: Truth, affordable: bool) ->
         | Message::Descriptors(_)
         | Message::Serving(_)
         | Message::Stopping(_)
-        | Message::Fault(_) => return Heard::Shell,
+        | Message::Fault(_)
+        | Message::Recovered(_) => return Heard::Shell,
         _ => return Heard::OutOfPlace,
     };
     if about == swap { Heard::Event(event) } else { Heard::Stale }
@@ -189,9 +190,11 @@ pub fn hear_old(message: &Message, swap: u64, truth: Truth) -> Heard {
         Message::Expecting(m) => (m.swap, Event::Expecting),
         Message::Resumed(m) => (m.swap, Event::Resumed(truth)),
         Message::Parked(m) => (m.swap, Event::Parked),
-        Message::Descriptors(_) | Message::Serving(_) | Message::Stopping(_) | Message::Fault(_) => {
-            return Heard::Shell;
-        }
+        Message::Descriptors(_)
+        | Message::Serving(_)
+        | Message::Stopping(_)
+        | Message::Fault(_)
+        | Message::Recovered(_) => return Heard::Shell,
         _ => return Heard::OutOfPlace,
     };
     if about == swap { Heard::Event(event) } else { Heard::Stale }

@@ -127,6 +127,7 @@ type_names! {
     Parked => "parked",
     Stopping => "stopping",
     Fault => "fault",
+    Recovered => "recovered",
     Welcome => "welcome",
     Donate => "donate",
     Expect => "expect",

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use dataplane::io::uring::IoShape;
 use dataplane::limits;
-use dataplane::state::identities::{self, BYTES_PER_IDENTITY, IDENTITIES_VERSION};
+use dataplane::state::identities::{BYTES_PER_IDENTITY, IDENTITIES_VERSION};
 use shm_state::directory::{self, DIRECTORY_VERSION};
 use shm_state::table::{BLOCK_SLOTS, INDEX_VERSION, RECORD_LEN_MAX, marks::GROUP_BLOCKS, places};
 
@@ -75,7 +75,7 @@ fn index(page: &mut String) {
 }
 
 fn identity_rows(page: &mut String) {
-    use identities::places;
+    use shm_state::identities::places;
     let head = format!(
         "## Identities\n\nUpstream identities per backend: free, bound to a flow, resting. Version \
          {IDENTITIES_VERSION}. Header:"

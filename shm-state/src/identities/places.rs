@@ -1,7 +1,7 @@
 //! Byte maps of the identities' segment.
 
-use super::{BACKEND_COUNT, FREE, HEADER_WORDS, REST_HEAD, REST_LEN, ROW_HEADER_WORDS};
-use shm_state::places::Place;
+use super::row::{BACKEND_COUNT, FREE, HEADER_WORDS, REST_HEAD, REST_LEN, ROW_HEADER_WORDS};
+use crate::places::Place;
 
 /// Header of the body.
 pub const HEADER: &[Place] = &[
@@ -33,7 +33,7 @@ const _: () = assert!(REST_LEN == 3 && ROW_HEADER_WORDS == HEADER_WORDS);
 mod tests {
     use super::super::{BYTES_PER_IDENTITY, Identities, RowSpec};
     use super::*;
-    use shm_state::table::Slot;
+    use crate::table::Slot;
     use std::sync::atomic::Ordering::Relaxed;
 
     #[test]
