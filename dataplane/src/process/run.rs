@@ -207,7 +207,7 @@ impl<R: FlowRecord> Process<R> {
             Mode::Takeover => {
                 let (leader, switch) = channel();
                 let successor =
-                    Successor::new(welcome, me, &process.region, leader).map_err(|fault| (REFUSED, fault))?;
+                    Successor::new(welcome, me, &mut process.region, leader).map_err(|fault| (REFUSED, fault))?;
                 process.successor = Some(successor);
                 process.seat(Start::AfterSwitch { switch }).map_err(|fault| (FAILED, fault))?;
                 process.copy().map_err(|fault| (FAILED, fault))?;

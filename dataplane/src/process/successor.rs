@@ -68,7 +68,7 @@ impl Successor {
     pub(super) fn new<R: FlowRecord>(
         welcome: &Welcome,
         me: Party,
-        region: &Region<R>,
+        region: &mut Region<R>,
         leader: Sender<Switch>,
     ) -> Result<Self, Fault> {
         let owner = region.manifest.owner();
@@ -88,7 +88,7 @@ impl Successor {
             predecessor_dead: welcome.predecessor_dead,
             armed: 0,
             copied: None,
-            ledger: region.predecessor.clone(),
+            ledger: region.predecessor.take(),
             tables: region.tables.clone(),
             leader: Some(leader),
             ready: false,
