@@ -27,6 +27,15 @@ pub mod table {
     pub const COUNTERS: u32 = 4;
 }
 
+/// Kinds of segment that are passed on to be looked at.
+const SHOWN: [u32; 5] = [
+    segment_kind::MANIFEST,
+    segment_kind::TABLE,
+    segment_kind::INDEX,
+    segment_kind::DIRECTORY,
+    segment_kind::IDENTITIES,
+];
+
 /// Descriptors of one process, kept open here. Clones share them and the mappings.
 #[derive(Clone, Debug, Default)]
 pub struct Holdings {
@@ -251,7 +260,8 @@ impl Holdings {
             .sum()
     }
 
-    /// All segments but rings and buffers, opened again for reading only.
+    /// The segments that may be looked at from outside, opened again for reading only: not the rings and buffers, and
+    /// nothing of a kind that is not known here, which may hold secrets.
     ///
     /// # Errors
     /// When a descriptor cannot be opened, or there are more than go beside one answer.
@@ -259,7 +269,7 @@ impl Holdings {
         let mut list = Vec::new();
         let mut fds = Vec::new();
         for (entry, fd) in &self.list {
-            if entry.what != What::Segment || entry.kind == segment_kind::IO {
+            if entry.what != What::Segment || !SHOWN.contains(&entry.kind) {
                 continue;
             }
             let file = std::fs::File::open(format!("/proc/self/fd/{}", fd.as_raw_fd())).map_err(|e| {
@@ -290,4 +300,23 @@ impl Holdings {
 pub fn row_json(row: &Row) -> serde_json::Value {
     let cell = |value: &Value| serde_json::to_value(value).unwrap_or(serde_json::Value::Null);
     row.iter().map(|c| (c.name.to_string(), cell(&c.value))).collect::<serde_json::Map<_, _>>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn what_is_passed_on_cannot_be_written_to_and_unknown_kinds_are_not() {
+        let manifest = Manifest::create([1; 16]).expect("a manifest");
+        let fd = || manifest.segment().fd().try_clone_to_owned().expect("a duplicate");
+        let kinds = [segment_kind::MANIFEST, segment_kind::IO, 99];
+        let list = kinds.map(|kind| (DescriptorEntry::segment(kind, 0, 0), fd()));
+        let (list, fds) = Holdings::new(list.into()).read_only().expect("opened");
+        assert_eq!(list, [DescriptorEntry::segment(segment_kind::MANIFEST, 0, 0)]);
+        let mut file = std::fs::File::from(fds.into_iter().next().expect("one"));
+        assert!(shm_state::image::load(&file).is_ok());
+        assert_eq!(file.write(b"x").expect_err("read-only").raw_os_error(), Some(libc::EBADF));
+    }
 }

@@ -40,6 +40,11 @@ fn a_running_region_is_dumped_saved_and_looked_at_as_an_image() {
     let image = world.dir().join("image");
     let saved = ["state".as_ref(), "save".as_ref(), image.as_os_str()];
     world.ctl().run(saved).expect(exit::OK);
+    let files = std::fs::read_dir(&image).expect("the image").map(|entry| entry.expect("an entry").file_name());
+    let files: BTreeSet<_> = files.map(|name| name.into_string().expect("ASCII")).collect();
+    let expected =
+        ["directory-0-0", "identities-3-0", "index-2-0", "manifest-0-0", "table-1-0", "table-4-0", "table-5-0"];
+    assert_eq!(files, expected.map(|name| format!("{name}.seg")).into());
     assert_named(&world.ctl().run(saved).expect(exit::USAGE), &["image is not empty"]);
     let on_image = |verb: &'static str| ["state".as_ref(), verb.as_ref(), "--image".as_ref(), image.as_os_str()];
     let verify = world.ctl().json(on_image("verify")).expect(exit::OK).document();

@@ -76,3 +76,62 @@ pub(super) fn read(segment: &Segment) -> Result<Vec<Row>, String> {
     }
     Ok(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use shm_state::prelude::{Kind, SegmentId};
+    use shm_state::segment::Spec;
+
+    fn segment(version: u32, words: &[u64]) -> Segment {
+        let spec = Spec {
+            id: SegmentId::new(Kind::Identities, 3),
+            region_id: [0; 16],
+            layout_version: version,
+            descriptor: None,
+            body_len: words.len() as u64 * 8,
+        };
+        let segment = Segment::create(spec).expect("a segment");
+        segment.words(0, words.len()).iter().zip(words).for_each(|(to, word)| to.store(*word, Relaxed));
+        segment
+    }
+
+    /// One backend with two identities: one rests, one is bound to slot 4.
+    fn whole() -> Vec<u64> {
+        let header = [1, 0, 0, 0, 0, 0, 0, 0];
+        let row = [2 << 32 | 0xb1, 0, 1, 1, 0, 0, 0, 0];
+        let arrays = [0, 5, 0, 77, 99];
+        [&header[..], &row, &arrays].concat()
+    }
+
+    #[test]
+    fn a_row_is_read_and_a_wrong_one_named() {
+        let rows = read(&segment(VERSION, &whole())).expect("good");
+        let [Row { backend, identities, free, reverse, resting }] = &rows[..] else { panic!("{rows:?}") };
+        assert_eq!((*backend, *identities), (0xb1, 2));
+        assert_eq!((&free[..], &reverse[..], &resting[..]), (&[][..], &[5, 0][..], &[0][..]));
+        let wrong = |at: usize, value| {
+            let mut words = whole();
+            words[at] = value;
+            read(&segment(VERSION, &words)).expect_err("wrong")
+        };
+        assert!(wrong(0, 2).contains("row 1 of 2"));
+        assert!(wrong(0, u64::MAX).contains("at most"));
+        assert!(wrong(8, 3 << 32).contains("reach beyond the end"));
+        assert!(wrong(9, 3).contains("counts 3 free"));
+        assert!(wrong(10, 2).contains("from place 2"));
+        assert!(read(&segment(9, &whole())).expect_err("later").contains("version 9"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_words_are_read_or_refused(
+            changes in prop::collection::vec((0usize..21, prop_oneof![0u64..9, any::<u64>()]), 1..6),
+        ) {
+            let mut words = whole();
+            changes.into_iter().for_each(|(at, word)| words[at] = word);
+            let _ = read(&segment(VERSION, &words));
+        }
+    }
+}
