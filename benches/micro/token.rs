@@ -42,7 +42,7 @@ fn judge(c: &mut Criterion) {
     c.bench_function(&format!("judge/{REPLIES} replies"), |b| {
         let judge_all = |(mut oracle, replies): (ClientOracle, Vec<[u8; 64]>)| {
             for payload in &replies {
-                black_box(oracle.reply(CLIENT, SERVICE, 3, payload));
+                black_box(oracle.reply(CLIENT, SERVICE, payload));
             }
             oracle
         };
