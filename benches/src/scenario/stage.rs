@@ -22,7 +22,8 @@ use crate::world::config::{self, Config, Setting};
 
 /// A flow is taken as live only if it was used within the idle timeout less this.
 const LIVE_MARGIN: Duration = Duration::from_secs(1);
-/// How long the flows may take to be set up beyond the time that two requests for each of them take.
+/// How long the flows may take to be set up beyond the time that two turns of requests take: in the second, those whose
+/// first was lost.
 const WARM_UP_MARGIN: Duration = Duration::from_secs(10);
 /// How often a long set-up says how far it is.
 const WARM_UP_SAYS: Duration = Duration::from_secs(5);
@@ -134,7 +135,8 @@ impl<'a> Stage<'a> {
     pub(super) fn warm_up(&mut self, watch: &mut dyn Watch) -> Result<()> {
         let flows = self.parts.load.flows as u64;
         watch.stage(&format!("setting up {flows} flows"));
-        let deadline = Instant::now() + WARM_UP_MARGIN + self.parts.load.turn() * 2;
+        let turns = 1 + self.parts.load.train as u32;
+        let deadline = Instant::now() + WARM_UP_MARGIN + self.parts.load.turn() * turns;
         let mut said = Instant::now();
         loop {
             let live = self.session.live.glance().flows_live;
