@@ -9,4 +9,4 @@ mod info;
 mod progress;
 mod render;
 pub mod run;
-mod state;
+pub mod state;

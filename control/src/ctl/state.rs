@@ -3,14 +3,14 @@
 //! Everything is copied into memory of this process first: an image is an untrusted file that may change, and the
 //! running region is never mapped here, so it cannot be written to.
 
-mod dump;
+pub mod dump;
 mod identities;
 mod live;
-mod load;
+pub mod load;
 mod save;
-mod source;
-mod stats;
-mod verify;
+pub mod source;
+pub mod stats;
+pub mod verify;
 
 use handover::messages::Fault;
 
@@ -19,7 +19,7 @@ use super::run::give_up;
 use crate::exit;
 
 /// Why there is no result, and the exit code.
-type Failed = (Fault, u8);
+pub type Failed = (Fault, u8);
 
 /// Stable ids of the tables that are linked with each other.
 mod linked {

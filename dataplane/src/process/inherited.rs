@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 
 /// A region and sockets, not yet ours.
 #[derive(Debug, Default)]
-pub(super) struct Inherited {
+pub struct Inherited {
     segments: Vec<Segment>,
     pub(super) sockets: Vec<(SocketEntry, OwnedFd)>,
 }
@@ -24,7 +24,7 @@ impl Inherited {
     ///
     /// # Errors
     /// The first segment that is not what it is said to be, by name.
-    pub(super) fn new(list: Vec<(DescriptorEntry, OwnedFd)>) -> Result<Self, Fault> {
+    pub fn new(list: Vec<(DescriptorEntry, OwnedFd)>) -> Result<Self, Fault> {
         let mut inherited = Self::default();
         for (entry, fd) in list {
             match entry.what {

@@ -1,26 +1,24 @@
 //! The tables of a process: made new at a cold start, or taken over, with those whose layout differs made anew.
 
-use super::heir::Heir;
-use super::inherited::{Inherited, bad};
+use super::inheritance::Inheritance;
+use super::inherited::Inherited;
 use crate::config::Config;
 use crate::core::forward::Forwarder;
 use crate::core::topology::Topology;
 use crate::io::socket_set::SocketSet;
 use crate::io::uring::{IoShape, create_segment};
 use crate::limits::RX_HEAD_BYTES;
-use crate::state::backends::{BackendRecord, BackendTable};
+use crate::state::backends::BackendTable;
 use crate::state::counters::Counters;
 use crate::state::flow::FlowRecord;
 use crate::state::flows::FlowTable;
-use crate::state::identities::{self, Identities};
+use crate::state::identities::Identities;
 use handover::messages::{DescriptorEntry, Fault, Role as WireRole, TableWork};
-use shm_state::descriptor::Layout;
 use shm_state::directory::{Directory, Role, SegmentEntry};
 use shm_state::error::RegionError;
 use shm_state::manifest::{MANIFEST, Manifest};
 use shm_state::prelude::SegmentId;
 use shm_state::recover::Ledger;
-use shm_state::schema::Schema;
 use shm_state::segment::Segment;
 use shm_state::table::{Records, Slot};
 use shm_state::translate::{Copier, Layer};
@@ -84,25 +82,8 @@ impl<R: FlowRecord> Region<R> {
         sockets: Arc<SocketSet>,
         inherited: &Inherited,
     ) -> Result<Self, Fault> {
-        let manifest = Manifest::attach(inherited.take(MANIFEST)?).map_err(|e| bad(MANIFEST, &e))?;
-        let mut heir = Heir::new(inherited, manifest.region_id(), manifest.owner().generation());
-        let flows = heir.flows::<R>(config.limits.flows_max as usize)?;
-        let identities = heir.share("identities", identities::ID)?;
-        let identities = Identities::attach(identities, &topology.rows()).map_err(|e| bad(identities::ID, &e))?;
-        let predecessor = inherited.ledger(Records::<R>::id(), identities.clone())?;
-        let (counters, source) = heir.table::<Counters>(&Schema::new(Counters::NAME), None)?;
-        if (0..config.runtime.workers).any(|worker| !source.is_live(Slot(worker as u32))) {
-            let id = Records::<Counters>::id();
-            let message = format!("segment {id} has no counters for each of {} workers", config.runtime.workers);
-            return Err(Fault::peer("bad-segment", message, "keep runtime.workers as it is in this version"));
-        }
-        let (backends, source) = heir.table::<BackendRecord>(&Schema::new(BackendRecord::NAME), None)?;
-        let backends =
-            BackendTable::join(backends, &source, &topology).map_err(|e| bad(Records::<BackendRecord>::id(), &e))?;
-        let mut forwarder = Forwarder::new(topology.clone(), flows, identities, counters, backends, 0)
-            .map_err(|e| bad(Records::<Counters>::id(), &e))?;
-        forwarder.prepare_scan().map_err(|e| bad(Records::<R>::id(), &e))?;
-        let Heir { own, copiers, work, layers, released, .. } = heir;
+        let Inheritance { manifest, forwarder, predecessor, copiers, work, layers, released, own } =
+            Inheritance::of(inherited, &topology, config.limits.flows_max as usize, config.runtime.workers)?;
         let released = released.iter().map(|id| DescriptorEntry::segment(id.kind as u32, id.table, id.shard)).collect();
         let mut region = Self::join(config, topology, sockets, manifest, forwarder, own, (copiers, work, layers))?;
         region.released = released;

@@ -57,7 +57,14 @@ pub(super) fn run(files: Vec<Named>, table: Option<&str>, format: Format, out: O
     }
 }
 
-fn write(views: &[RecordsView], format: Format, mut to: impl Write) -> io::Result<()> {
+/// Writes the tables' live records; with [`Format::Rows`] also what free slots say of their reuse.
+///
+/// # Errors
+/// What `to` says.
+///
+/// # Panics
+/// When there is no table.
+pub fn write(views: &[RecordsView], format: Format, mut to: impl Write) -> io::Result<()> {
     match format {
         Format::Rows => return rows(views, to),
         Format::Text => views.iter().try_for_each(|view| text(view, &mut to))?,

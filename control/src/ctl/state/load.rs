@@ -18,12 +18,13 @@ use crate::exit;
 use crate::verify::Binary;
 
 /// What was asked for.
-pub(super) struct Wanted<'a> {
-    pub(super) binary: &'a Path,
-    pub(super) rows: &'a Path,
-    pub(super) out: &'a Path,
-    pub(super) table: Option<&'a str>,
-    pub(super) capacity: Option<u64>,
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    pub binary: &'a Path,
+    pub rows: &'a Path,
+    pub out: &'a Path,
+    pub table: Option<&'a str>,
+    pub capacity: Option<u64>,
 }
 
 pub(super) fn run(wanted: &Wanted<'_>, as_json: bool) -> Result<u8, Failed> {
@@ -61,8 +62,11 @@ pub(super) fn run(wanted: &Wanted<'_>, as_json: bool) -> Result<u8, Failed> {
     Ok(exit::OK)
 }
 
-/// Reads the rows of the wanted table into a table of its own.
-fn fill(wanted: &Wanted<'_>, layouts: &[Descriptor]) -> Result<(TableHeader, RecordsView, FitCounts), Failed> {
+/// Reads the rows of the wanted table into a table of its own, in one of the binary's layouts.
+///
+/// # Errors
+/// Rows that cannot be trusted, or that do not fit, by name.
+pub fn fill(wanted: &Wanted<'_>, layouts: &[Descriptor]) -> Result<(TableHeader, RecordsView, FitCounts), Failed> {
     let path = wanted.rows.display();
     let bad_rows =
         |error: RowsError| bad_file("bad-rows", format!("{path} {error}"), "dump the rows again and compare checksums");

@@ -23,17 +23,17 @@ const SEGMENTS_MAX: usize = 1024;
 
 /// A segment that was not looked at yet.
 #[derive(Debug)]
-pub(super) struct Named {
+pub struct Named {
     /// Path of the image, or what the segment of the running region is called.
-    pub(super) name: String,
-    pub(super) file: File,
+    pub name: String,
+    pub file: File,
 }
 
 /// A copy of a segment, whose prelude was checked.
 #[derive(Debug)]
-pub(super) struct Copied {
-    pub(super) name: String,
-    pub(super) segment: Segment,
+pub struct Copied {
+    pub name: String,
+    pub segment: Segment,
 }
 
 /// What a segment of the running region is called, and its image: `table-1-0`.
@@ -85,7 +85,10 @@ pub(super) fn copy(named: &Named) -> Result<Copied, Fault> {
 }
 
 /// Copies all; refuses beforehand what this host has no memory for, and segments that are there twice.
-pub(super) fn copy_all(files: &[Named]) -> Result<Vec<Copied>, Failed> {
+///
+/// # Errors
+/// The first segment that cannot be trusted, by name.
+pub fn copy_all(files: &[Named]) -> Result<Vec<Copied>, Failed> {
     enough_memory(files)?;
     let all = files.iter().map(copy).collect::<Result<Vec<_>, _>>().map_err(|fault| (fault, exit::USAGE))?;
     if let Some((a, b)) = twice(&all) {
@@ -122,7 +125,10 @@ pub(super) fn room_for(need: u64) -> Result<(), Failed> {
 }
 
 /// The tables among the segments, in order of ids and shards.
-pub(super) fn tables(all: &[Copied]) -> Result<Vec<(&Copied, RecordsView)>, Failed> {
+///
+/// # Errors
+/// The first table that cannot be trusted, by name.
+pub fn tables(all: &[Copied]) -> Result<Vec<(&Copied, RecordsView)>, Failed> {
     let mut tables = Vec::new();
     for copied in all.iter().filter(|copied| copied.segment.id().kind == Kind::Table) {
         let view = RecordsView::attach(copied.segment.clone()).map_err(|error| {

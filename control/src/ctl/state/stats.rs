@@ -15,8 +15,21 @@ use crate::ctl::run::{print, print_json};
 use crate::exit;
 
 pub(super) fn run(files: Vec<Named>, as_json: bool) -> Result<u8, Failed> {
-    let all = copy_all(&files)?;
-    let tables: Vec<_> = tables(&all)?.iter().map(|(_, view)| of_table(view)).collect();
+    let document = document(&copy_all(&files)?)?;
+    if as_json {
+        print_json(&document);
+    } else {
+        print(&text(&document));
+    }
+    Ok(exit::OK)
+}
+
+/// How full the segments are.
+///
+/// # Errors
+/// The first segment that cannot be trusted, by name.
+pub fn document(all: &[Copied]) -> Result<Value, Failed> {
+    let tables: Vec<_> = tables(all)?.iter().map(|(_, view)| of_table(view)).collect();
     let of_kind = |kind| all.iter().filter(move |copied| copied.segment.id().kind == kind);
     let indexes = of_kind(Kind::Index).map(of_index).collect::<Result<Vec<_>, _>>()?;
     let mut backends = Vec::new();
@@ -25,13 +38,7 @@ pub(super) fn run(files: Vec<Named>, as_json: bool) -> Result<u8, Failed> {
         backends.extend(rows.iter().map(of_backend));
     }
     let region = of_kind(Kind::Manifest).next().map(of_manifest).transpose()?;
-    let document = json!({"region": region, "tables": tables, "indexes": indexes, "identities": backends});
-    if as_json {
-        print_json(&document);
-    } else {
-        print(&text(&document));
-    }
-    Ok(exit::OK)
+    Ok(json!({"region": region, "tables": tables, "indexes": indexes, "identities": backends}))
 }
 
 fn bad(copied: &Copied, what: &str) -> Failed {
@@ -102,7 +109,8 @@ fn of_manifest(copied: &Copied) -> Result<Value, Failed> {
     }))
 }
 
-fn text(document: &Value) -> String {
+/// The same for people.
+pub fn text(document: &Value) -> String {
     let mut text = String::new();
     if let Some(region) = document["region"].as_object() {
         let value = |key: &str| region[key].to_string().replace('"', "");

@@ -33,19 +33,24 @@ const FINDINGS_MAX: usize = 1000;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct Finding {
-    segment: String,
-    what: String,
+pub struct Finding {
+    /// Path of the image, or the segment's name.
+    pub segment: String,
+    /// What it is.
+    pub what: String,
 }
 
 /// What was looked at, and what is wrong.
 #[derive(Debug, Default)]
-struct Findings {
-    found: BTreeSet<Finding>,
+pub struct Findings {
+    /// The first thousand.
+    pub found: BTreeSet<Finding>,
     /// Beyond those that were kept.
-    more: u64,
-    segments: u64,
-    records: u64,
+    pub more: u64,
+    /// Segments that were looked at.
+    pub segments: u64,
+    /// Live records in them.
+    pub records: u64,
 }
 
 impl Findings {
@@ -88,7 +93,10 @@ pub(super) fn run(source: &SourceArgs, args: &Args) -> Result<u8, Failed> {
 }
 
 /// Copies the segments and checks them.
-fn look(files: &[Named]) -> Result<Findings, Failed> {
+///
+/// # Errors
+/// There is no memory for the copies. What is wrong with a segment is a finding.
+pub fn look(files: &[Named]) -> Result<Findings, Failed> {
     enough_memory(files)?;
     let mut findings = Findings { segments: files.len() as u64, ..Findings::default() };
     let mut all = Vec::new();
