@@ -7,7 +7,7 @@ pub mod places;
 
 use crate::error::RegionError;
 use crate::map::AllAtomic;
-use crate::owner::{OwnerState, OwnerWord, Party};
+use crate::owner::{GENERATION_MAX, OwnerState, OwnerWord, Party};
 use crate::prelude::{Kind, SegmentId};
 use crate::segment::{Segment, Spec};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -169,6 +169,12 @@ impl Manifest {
                 what: "owner word",
                 found: word,
                 expected: "a known state".into(),
+            }),
+            owner if owner.generation() == GENERATION_MAX => Err(RegionError::Claim {
+                segment: MANIFEST,
+                what: "generation in the owner word",
+                found: GENERATION_MAX,
+                expected: format!("less than {GENERATION_MAX}, which leaves none for a successor"),
             }),
             _ => Ok(manifest),
         }

@@ -31,6 +31,8 @@ impl std::fmt::Display for Party {
 /// How often the region has changed hands or was offered in vain. 40 bits: a swap a second for 30,000 years.
 pub type Generation = u64;
 const GENERATION_BITS: u32 = 40;
+/// The last one. Nobody ever gets there; a word that says so was written over, and has no next holder.
+pub const GENERATION_MAX: Generation = (1 << GENERATION_BITS) - 1;
 
 /// What the owner word says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +71,7 @@ impl OwnerState {
     /// Encodes a state.
     pub fn encode(self) -> u64 {
         let word = |generation: u64, state: u8, holder: u8, target: u8| {
-            debug_assert!(generation < 1 << GENERATION_BITS);
+            debug_assert!(generation <= GENERATION_MAX);
             generation << 24 | u64::from(state) << 16 | u64::from(holder) << 8 | u64::from(target)
         };
         match self {
@@ -188,6 +190,10 @@ impl OwnerWord {
 
     // PAIR owner: release in every step publishes all that the winner wrote before it.
     fn step(&self, from: OwnerState, to: OwnerState) -> Result<(), Lost> {
+        // Generations come from shared memory: a next one that has no room in the word would be an old one in it.
+        if from.generation().max(to.generation()) > GENERATION_MAX {
+            return Err(Lost(self.load()));
+        }
         self.0
             .compare_exchange(from.encode(), to.encode(), Ordering::AcqRel, Ordering::Acquire)
             .map(drop)
@@ -246,6 +252,20 @@ mod tests {
         assert!(word.claim(a, b, g + 1).is_err());
         assert!(word.inherit(c, b).is_err());
         assert_eq!(word.inherit(a, c), Ok(g + 1));
+    }
+
+    #[test]
+    fn after_the_last_generation_there_is_no_other() {
+        let (a, b) = (party(1), party(2));
+        let at = |generation| OwnerWord(AtomicU64::new(OwnerState::Held { party: a, generation }.encode()));
+        let last = OwnerState::Held { party: a, generation: GENERATION_MAX };
+        assert_eq!(at(GENERATION_MAX - 1).inherit(a, b), Ok(GENERATION_MAX));
+        let word = at(GENERATION_MAX);
+        assert_eq!(word.inherit(a, b), Err(Lost(last)));
+        assert_eq!(word.renew(a, GENERATION_MAX), Err(Lost(last)));
+        assert_eq!(word.offer(a, b, GENERATION_MAX + 1), Err(Lost(last)));
+        word.offer(a, b, GENERATION_MAX).unwrap();
+        assert!(word.claim(a, b, GENERATION_MAX).is_err() && word.withdraw(a, b, GENERATION_MAX).is_err());
     }
 
     #[test]
