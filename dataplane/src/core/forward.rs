@@ -6,7 +6,7 @@
 use super::topology::Topology;
 use crate::io::errors::{PathError, PathErrorOrigin};
 use crate::state::backends::BackendTable;
-use crate::state::counters::Counters;
+use crate::state::counters::{Counters, count};
 use crate::state::flow::{FlowRecord, FlowStart};
 use crate::state::flows::{FlowTable, NoRoom};
 use crate::state::identities::Identities;
@@ -173,9 +173,9 @@ impl<R: FlowRecord> Forwarder<R> {
     /// From a client, stage 3: where the datagram goes; `None` when it is dropped, and counted.
     #[inline]
     pub fn up(&mut self, listening: usize, packet: &Packet, lookup: &Lookup, now_ns: u64) -> Option<Departure> {
-        self.counters().rx_up += 1;
+        count(&mut self.counters().rx_up, 1);
         if packet.sender.port == 0 {
-            self.counters().drop_port_zero += 1;
+            count(&mut self.counters().drop_port_zero, 1);
             return None;
         }
         let slot = match self.flows.find(lookup.hash, &lookup.key) {
@@ -189,7 +189,7 @@ impl<R: FlowRecord> Forwarder<R> {
         let place = self.topology.target_at(backend);
         let place = place.and_then(|target| Some((target, self.topology.targets[target].resolve(identity)?)));
         let Some((target, (socket, from))) = place else {
-            self.counters().drop_no_flow += 1;
+            count(&mut self.counters().drop_no_flow, 1);
             return None;
         };
         self.flows.update(slot, |record| record.count_up(now_ns, packet.len));
@@ -201,16 +201,16 @@ impl<R: FlowRecord> Forwarder<R> {
     /// and counted.
     #[inline]
     pub fn locate(&mut self, socket: usize, packet: &Packet) -> Option<(usize, u32, Slot)> {
-        self.counters().rx_down += 1;
+        count(&mut self.counters().rx_down, 1);
         let Some(target) = self.topology.target_from(&packet.sender.ip, packet.sender.port) else {
-            self.counters().drop_unknown_source += 1;
+            count(&mut self.counters().drop_unknown_source, 1);
             return None;
         };
         let identity = self.topology.targets[target].identity(socket, from_ip16(&packet.local));
         let found = identity.and_then(|identity| Some((target, identity, self.identities.slot(target, identity)?)));
         match found {
             Some((_, _, slot)) => self.flows.prefetch_slot(slot),
-            None => self.counters().drop_no_flow += 1,
+            None => count(&mut self.counters().drop_no_flow, 1),
         }
         found
     }
@@ -226,11 +226,11 @@ impl<R: FlowRecord> Forwarder<R> {
         let id = self.topology.targets[target].id;
         let record = self.flows.live_record(slot).filter(|r| r.backend() == id && r.identity() == identity);
         let Some(key) = record.map(FlowRecord::key) else {
-            self.counters().drop_no_flow += 1;
+            count(&mut self.counters().drop_no_flow, 1);
             return None;
         };
         let Some(socket) = self.topology.listening_at(key.listener) else {
-            self.counters().drop_no_flow += 1;
+            count(&mut self.counters().drop_no_flow, 1);
             return None;
         };
         self.flows.update(slot, |record| record.count_down(now_ns, packet.len));
@@ -265,7 +265,7 @@ impl<R: FlowRecord> Forwarder<R> {
             ended += 1;
         }
         if ended > 0 {
-            self.counters().flows_expired += ended as u64;
+            count(&mut self.counters().flows_expired, ended as u64);
         }
         ended
     }
@@ -300,10 +300,10 @@ impl<R: FlowRecord> Forwarder<R> {
         if error.origin != PathErrorOrigin::Network {
             return;
         }
-        self.counters().icmp_errors += 1;
+        count(&mut self.counters().icmp_errors, 1);
         let target = error.destination.and_then(|to| self.topology.target_from(&to.ip, to.port));
         if let Some(target) = target {
-            self.backends.update(target, |backend| backend.icmp_errors += 1);
+            self.backends.update(target, |backend| count(&mut backend.icmp_errors, 1));
         }
     }
 
@@ -331,15 +331,15 @@ impl<R: FlowRecord> Forwarder<R> {
                 if let Some(scan) = &mut scan {
                     scan.begun(&begin);
                 }
-                self.counters().flows_created += 1;
-                self.backends.update(target, |backend| backend.flows_created += 1);
+                count(&mut self.counters().flows_created, 1);
+                self.backends.update(target, |backend| count(&mut backend.flows_created, 1));
                 Some(begin.slot)
             }
             Err(why) => {
                 match why {
-                    NoRoom::Identity => self.counters().refused_no_identity += 1,
-                    NoRoom::Table => self.counters().refused_table_full += 1,
-                    NoRoom::Index => self.counters().refused_index_full += 1,
+                    NoRoom::Identity => count(&mut self.counters().refused_no_identity, 1),
+                    NoRoom::Table => count(&mut self.counters().refused_table_full, 1),
+                    NoRoom::Index => count(&mut self.counters().refused_index_full, 1),
                 }
                 None
             }

@@ -9,6 +9,7 @@ use super::socket_set::SocketSet;
 use super::uring::{Completion, Event, FailedSend, IoShape, Port};
 use crate::core::forward::{Departure, Forwarder, Lookup, Packet};
 use crate::limits::{BATCH, RX_CONTROL_BYTES, RX_NAME_BYTES};
+use crate::state::counters::count;
 use crate::state::flow::FlowRecord;
 use crate::wire::cmsg;
 use crate::wire::recvmsg_out::{Datagram, Rooms};
@@ -154,7 +155,7 @@ impl<R: FlowRecord> Worker<R> {
         self.last_return_ns = now;
         self.settle();
         let taken = self.forward_all(now)?;
-        self.forwarder.counters().turns += 1;
+        count(&mut self.forwarder.counters().turns, 1);
         self.sweep(now, if taken < BUSY { SWEEP_SLOTS } else { SWEEP_SLOTS_BUSY });
         if self.forwarder.recovering() {
             self.forwarder.recover(if taken < BUSY { SCAN_STEPS } else { SCAN_STEPS_BUSY }, now);
@@ -241,7 +242,7 @@ impl<R: FlowRecord> Worker<R> {
         }
         let overflowed = self.port.overflowed();
         if overflowed != self.overflowed {
-            self.forwarder.counters().cq_overflow += u64::from(overflowed.wrapping_sub(self.overflowed));
+            count(&mut self.forwarder.counters().cq_overflow, u64::from(overflowed.wrapping_sub(self.overflowed)));
             self.overflowed = overflowed;
         }
         Ok(done as usize)
@@ -255,15 +256,15 @@ impl<R: FlowRecord> Worker<R> {
         }
         let (Some(buffer), Ok(len)) = (completion.buffer(), usize::try_from(completion.result)) else { return };
         let Ok(message) = Datagram::parse(self.port.bytes(buffer, len), ROOMS) else {
-            self.forwarder.counters().drop_bad_message += 1;
+            count(&mut self.forwarder.counters().drop_bad_message, 1);
             return;
         };
         if message.truncated {
-            self.forwarder.counters().drop_truncated += 1;
+            count(&mut self.forwarder.counters().drop_truncated, 1);
             return;
         }
         let Some(packet) = packet_of(&message, self.sockets.local(socket as usize)) else {
-            self.forwarder.counters().drop_bad_message += 1;
+            count(&mut self.forwarder.counters().drop_bad_message, 1);
             return;
         };
         let start = (len - message.payload.len()) as u32;
@@ -280,7 +281,7 @@ impl<R: FlowRecord> Worker<R> {
     fn ended(&mut self, socket: u32, result: i32) {
         self.rearm.push(socket);
         if result == -libc::ENOBUFS {
-            self.forwarder.counters().no_buffers += 1;
+            count(&mut self.forwarder.counters().no_buffers, 1);
         } else if result < 0 {
             self.sockets.drain_errors(socket as usize, |error| self.forwarder.path_error(&error));
         }
@@ -309,7 +310,7 @@ impl<R: FlowRecord> Worker<R> {
             self.count_sent(&departure, 1, len as u64);
         }
         while let Some(socket) = self.rearm.pop() {
-            self.forwarder.counters().rearmed += 1;
+            count(&mut self.forwarder.counters().rearmed, 1);
             self.port.receive(self.sockets.raw(socket as usize), socket, self.stopping)?;
         }
         Ok(())
@@ -335,10 +336,10 @@ impl<R: FlowRecord> Worker<R> {
         self.port.settle();
         let Sent { up, down, bytes_up, bytes_down } = std::mem::take(&mut self.sent);
         let counters = self.forwarder.counters();
-        counters.tx_up += up;
-        counters.tx_down += down;
-        counters.bytes_up += bytes_up;
-        counters.bytes_down += bytes_down;
+        count(&mut counters.tx_up, up);
+        count(&mut counters.tx_down, down);
+        count(&mut counters.bytes_up, bytes_up);
+        count(&mut counters.bytes_down, bytes_down);
     }
 
     /// A send that failed. An ICMP error of an earlier datagram is reported by the next send on the socket, which was
@@ -358,9 +359,9 @@ impl<R: FlowRecord> Worker<R> {
         self.count_sent(&failed.departure, 1u64.wrapping_neg(), (failed.len as u64).wrapping_neg());
         let counters = self.forwarder.counters();
         match error {
-            libc::EMSGSIZE => counters.tx_msgsize += 1,
-            libc::EAGAIN | libc::ENOBUFS => counters.tx_again += 1,
-            _ => counters.tx_failed += 1,
+            libc::EMSGSIZE => count(&mut counters.tx_msgsize, 1),
+            libc::EAGAIN | libc::ENOBUFS => count(&mut counters.tx_again, 1),
+            _ => count(&mut counters.tx_failed, 1),
         }
     }
 

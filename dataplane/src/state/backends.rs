@@ -78,6 +78,11 @@ impl BackendTable {
         // By copies: somebody else may hold the table still, and write to it.
         let mut known = Vec::new();
         source.for_each_live(|slot, _, bytes| {
+            // The two may have been attached at different times, and what they said of their size been written over
+            // in between.
+            if slot >= records.capacity() as u64 {
+                return ControlFlow::Break(());
+            }
             let id = RowView::new(source.descriptor(), bytes).unsigned(ID);
             known.extend(id.map(|id| (id, Slot(slot as u32))));
             ControlFlow::Continue(())

@@ -81,3 +81,10 @@ pub struct Counters {
     #[field(id = 24, unsigned)]
     pub turns: u64,
 }
+
+/// Adds to a counter in the region. What a predecessor left there may be anything: counters wrap, as all readers of
+/// differences expect.
+#[inline]
+pub fn count(counter: &mut u64, more: u64) {
+    *counter = counter.wrapping_add(more);
+}

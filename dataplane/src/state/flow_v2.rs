@@ -108,14 +108,14 @@ impl FlowRecord for FlowV2 {
     #[inline]
     fn count_up(&mut self, now_ns: u64, bytes: u32) {
         self.last_seen = now_ns;
-        self.packets_up += 1;
+        self.packets_up = self.packets_up.wrapping_add(1);
         self.bytes_up = self.bytes_up.wrapping_add(bytes.into());
     }
 
     #[inline]
     fn count_down(&mut self, now_ns: u64, bytes: u32) {
         self.last_seen = now_ns;
-        self.packets_down += 1;
+        self.packets_down = self.packets_down.wrapping_add(1);
         self.bytes_down = self.bytes_down.wrapping_add(bytes.into());
         self.answered = 1;
     }
