@@ -50,14 +50,20 @@ pub struct Waking {
 }
 
 impl Identities {
-    /// Plans to free those of backend `row` that have rested long enough, oldest first, a few at a time.
+    /// Plans to free those of backend `row` that have rested long enough, oldest first, a few at a time. One whose rest is
+    /// said to begin after `now_ns` begins it now.
     #[inline]
     pub fn to_wake(&self, row: usize, now_ns: u64, reuse_delay_ns: u64) -> Option<Waking> {
         let found = self.rows.get(row)?;
         let (head, len) = (found.rest_head(&self.segment), found.rest_len(&self.segment));
         let (_, times) = found.resting(&self.segment);
         let rested = |n: &usize| {
-            let since = times[(head + n) % found.count()].load(Relaxed);
+            let place = &times[(head + n) % found.count()];
+            let since = place.load(Relaxed);
+            if since > now_ns {
+                // Something wrote over it. Unless the rest begins anew, nobody behind it would ever wake.
+                place.store(now_ns, Relaxed);
+            }
             now_ns.saturating_sub(since) >= reuse_delay_ns
         };
         let count = (0..len.min(WAKE_MAX)).take_while(rested).count() as u32;
@@ -182,6 +188,14 @@ impl Identities {
         let (identities, times) = row.resting(&self.segment);
         let identity = identities[at].load(Relaxed);
         (((identity as usize) < row.count()).then_some(identity), times[at].load(Relaxed))
+    }
+
+    /// Lets the rest of the `n`-th in the queue begin anew. Panics outside the queue.
+    pub(crate) fn rest_anew(&mut self, row: usize, n: usize, now_ns: u64) {
+        let row = &self.rows[row];
+        assert!(n < row.rest_len(&self.segment));
+        let at = (row.rest_head(&self.segment) + n) % row.count();
+        row.resting(&self.segment).1[at].store(now_ns, Relaxed);
     }
 
     /// Removes the `n`-th of the queue; the oldest takes its place and its time, so that it rests longer and never

@@ -75,3 +75,17 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_rest_that_is_said_to_begin_later_begins_now() {
+    let mut identities = Identities::create([0; 16], &[RowSpec { backend: 7, identities: 2 }]).expect("a segment");
+    for _ in 0..2 {
+        let taken = identities.take(0, 10, 5, 0).expect("a free one");
+        identities.release(0, taken, 10);
+    }
+    let times = identities.rows[0].resting(&identities.segment).1;
+    times[0].store(u64::MAX, Relaxed);
+    assert_eq!(identities.to_wake(0, 20, 5), None, "it stands before the other one");
+    assert_eq!(identities.to_wake(0, 24, 5), None);
+    assert_eq!(identities.to_wake(0, 25, 5).expect("both").count, 2);
+}

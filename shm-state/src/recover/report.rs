@@ -63,6 +63,8 @@ findings! {
     UsedIdentitySpare = "used-identity-spare", false;
     /// An identity that is neither free nor bound nor resting. Put to rest.
     LostIdentity = "lost-identity", false;
+    /// An identity that is said to rest from a time on that is still to come. Its rest begins anew.
+    FutureRest = "future-rest", false;
 }
 
 impl fmt::Display for Finding {

@@ -24,13 +24,17 @@ impl Scan {
     }
 
     /// The next of the queue, from its oldest: it grows at the other end.
-    pub(super) fn queued(&mut self) -> bool {
+    pub(super) fn queued(&mut self, now_ns: u64) -> bool {
         let (_, len) = self.ledger.identities.spare(self.row);
         self.queue_seen = self.queue_seen.min(len);
         if self.queue_seen == len {
             return false;
         }
-        let (identity, _) = self.ledger.identities.resting_at(self.row, self.queue_seen);
+        let (identity, since_ns) = self.ledger.identities.resting_at(self.row, self.queue_seen);
+        if since_ns > now_ns {
+            self.report.note(Finding::FutureRest);
+            self.ledger.identities.rest_anew(self.row, self.queue_seen, now_ns);
+        }
         match self.admit(identity) {
             Ok(()) => self.queue_seen += 1,
             Err(finding) => {

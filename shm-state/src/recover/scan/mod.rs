@@ -138,7 +138,7 @@ impl Scan {
             Phase::Free => self.free_slot(),
             Phase::Slots => self.slot(now_ns),
             Phase::Pool => self.pooled(),
-            Phase::Queue => self.queued(),
+            Phase::Queue => self.queued(now_ns),
             Phase::Identities => self.identity(now_ns),
             Phase::Over => true,
         }
