@@ -71,7 +71,9 @@ impl BinaryError {
                     ("binary-not-elf", "name a dataplane executable")
                 }
                 ElfError::OtherMachine { .. } => ("binary-other-machine", "use the build for this host"),
-                ElfError::Damaged(_) => ("binary-damaged", "copy it again and compare checksums"),
+                ElfError::Damaged(_) | ElfError::TooManyNotes => {
+                    ("binary-damaged", "copy it again and compare checksums")
+                }
                 ElfError::NoNote => ("binary-no-note", "name a dataplane executable of hitless"),
                 ElfError::BadNote(_) | ElfError::BadVersions(_) => {
                     ("binary-bad-note", "use a release build of the dataplane")

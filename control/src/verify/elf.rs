@@ -8,7 +8,7 @@ use shm_state::descriptor::Descriptor;
 use shm_state::note::{NoteError, SECTION, VersionsError, parse_note_desc};
 use thiserror::Error;
 
-use super::notes::Notes;
+use super::notes::{NOTES_MAX, Notes};
 use super::versions::Versions;
 
 /// Bytes of an ELF header up to and with `e_machine`.
@@ -39,6 +39,9 @@ pub enum ElfError {
     /// The headers contradict the file.
     #[error("is a damaged ELF file: {0}")]
     Damaged(#[from] read::Error),
+    /// More notes than any executable has.
+    #[error("is a damaged ELF file: it claims more than {NOTES_MAX} notes")]
+    TooManyNotes,
     /// No note of this product.
     #[error("has no {SECTION} note: it is no dataplane, or not one of hitless")]
     NoNote,
@@ -186,6 +189,24 @@ mod tests {
         let mut object = own();
         object[16] = 1;
         assert!(error(&object).contains("no executable (type 1)"));
+    }
+
+    #[test]
+    fn program_headers_that_all_name_the_same_notes_are_not_followed_for_ever() {
+        const HEADERS: usize = 256;
+        let notes_off = 64 + HEADERS * 56;
+        let notes = vec![0; 12 * 1024];
+        let mut bytes = own()[..64].to_vec();
+        let put = |bytes: &mut Vec<u8>, at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        put(&mut bytes, 32, &64_u64.to_le_bytes());
+        put(&mut bytes, 54, &[56_u16, HEADERS as u16].map(u16::to_le_bytes).concat());
+        for _ in 0..HEADERS {
+            bytes.extend_from_slice(&[4_u32, 4].map(u32::to_le_bytes).concat());
+            let len = notes.len() as u64;
+            bytes.extend_from_slice(&[notes_off as u64, 0, 0, len, len, 4].map(u64::to_le_bytes).concat());
+        }
+        bytes.extend_from_slice(&notes);
+        assert!(error(&bytes).contains("more than 65536 notes"), "{}", error(&bytes));
     }
 
     proptest! {

@@ -2,9 +2,14 @@
 
 use object::Endianness;
 use object::elf::FileHeader64;
-use object::read;
 use object::read::elf::{FileHeader, NoteIterator, ProgramHeader, SectionHeader};
 use shm_state::note::{NOTE_LAYOUTS, NOTE_NAME, NOTE_VERSIONS, SECTION};
+
+use super::elf::ElfError;
+
+/// Notes of any kind that are looked at in one file: thousands of program headers may all name the same bytes, and a
+/// file of a few megabytes would be hours of work.
+pub(super) const NOTES_MAX: usize = 1 << 16;
 
 /// Contents of the notes, as they lie in the file.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,12 +24,13 @@ impl<'a> Notes<'a> {
         header: &FileHeader64<Endianness>,
         endian: Endianness,
         bytes: &'a [u8],
-    ) -> Result<Self, read::Error> {
+    ) -> Result<Self, ElfError> {
         let mut found = Self::default();
+        let mut left = NOTES_MAX;
         // Program headers survive every strip; section headers may be all there is in an odd link.
         for segment in header.program_headers(endian, bytes)? {
             if let Some(notes) = segment.notes(endian, bytes)? {
-                found.look(notes, endian)?;
+                found.look(notes, endian, &mut left)?;
             }
         }
         if found.layouts.is_none() {
@@ -32,7 +38,7 @@ impl<'a> Notes<'a> {
             if let Some((_, section)) = sections.section_by_name(endian, SECTION.as_bytes())
                 && let Some(notes) = section.notes(endian, bytes)?
             {
-                found.look(notes, endian)?;
+                found.look(notes, endian, &mut left)?;
             }
         }
         Ok(found)
@@ -42,8 +48,10 @@ impl<'a> Notes<'a> {
         &mut self,
         mut notes: NoteIterator<'a, FileHeader64<Endianness>>,
         endian: Endianness,
-    ) -> Result<(), read::Error> {
+        left: &mut usize,
+    ) -> Result<(), ElfError> {
         while let Some(note) = notes.next()? {
+            *left = left.checked_sub(1).ok_or(ElfError::TooManyNotes)?;
             if note.name() != NOTE_NAME.as_bytes() {
                 continue;
             }
