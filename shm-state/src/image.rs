@@ -8,7 +8,7 @@
 use crate::error::RegionError;
 use crate::map;
 use crate::prelude::{PRELUDE_LEN, Prelude};
-use crate::segment::Segment;
+use crate::segment::{SEGMENT_LEN_MAX, Segment};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -50,6 +50,11 @@ pub fn prelude(file: &File) -> Result<Prelude, ImageError> {
 pub fn load(file: &File) -> Result<Segment, ImageError> {
     let prelude = prelude(file)?;
     let len = prelude.segment_len;
+    // A file may have holes, and be longer than any memory.
+    if len > SEGMENT_LEN_MAX {
+        let expected = format!("at most {SEGMENT_LEN_MAX}");
+        return Err(RegionError::Claim { segment: prelude.id(), what: "segment length", found: len, expected }.into());
+    }
     let (fd, _) = map::create(&format!("hitless-image:{}", prelude.id()), prelude.id(), len)?;
     let to = File::from(fd);
     let mut chunk = vec![0; CHUNK.min(usize::try_from(len).unwrap_or(CHUNK))];
@@ -79,4 +84,33 @@ pub fn save(segment: &Segment, to: &mut impl Write) -> io::Result<()> {
         at += part.len() as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::{BODY_ALIGN, Kind, Parts, SegmentId};
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+    use zerocopy::IntoBytes;
+
+    #[test]
+    fn a_file_of_holes_beyond_all_memory_is_refused_by_its_length() {
+        let segment_len = SEGMENT_LEN_MAX + BODY_ALIGN;
+        let parts = Parts {
+            id: SegmentId::new(Kind::Io, 0),
+            region_id: [1; 16],
+            layout_version: 1,
+            fingerprint: 0,
+            descriptor_off: 0,
+            descriptor_len: 0,
+            body_off: 128,
+            body_len: 64,
+            segment_len,
+        };
+        let mut file = File::from(memfd_create("holes", MFdFlags::MFD_CLOEXEC).expect("a memfd"));
+        file.write_all(Prelude::new(parts).as_bytes()).expect("memory");
+        file.set_len(segment_len).expect("holes take no memory");
+        let error = load(&file).expect_err("too long").to_string();
+        assert!(error.contains("segment length") && error.contains("at most 1099511627776"), "{error}");
+    }
 }
