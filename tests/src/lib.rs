@@ -19,5 +19,6 @@ pub mod process;
 pub mod region;
 pub mod tools;
 pub mod udp;
+pub mod untrusted;
 pub mod wait;
 pub mod world;
