@@ -25,5 +25,5 @@ pub mod segment;
 pub mod table;
 pub mod translate;
 
-pub use descriptor::{Descriptor, Layout};
-pub use shm_state_derive::Layout;
+pub use descriptor::{Descriptor, Layout, Record};
+pub use shm_state_derive::{Cases, Layout, Record};
