@@ -4,6 +4,9 @@
 //! code, registered under the name that descriptors use. Every layout maps to the schema and from it, so that
 //! layouts need not know each other.
 
+mod number;
+pub use number::NumberFn;
+
 use crate::descriptor::{Descriptor, Field, Meaning};
 use crate::row::{RowView, Value};
 use crate::translate::{Refusal, RefusalKind};
@@ -35,18 +38,33 @@ pub struct Schema {
     table: Arc<str>,
     fields: BTreeMap<u32, FieldMeaning>,
     functions: BTreeMap<Arc<str>, ComputeFn>,
+    numbers: BTreeMap<Arc<str>, NumberFn>,
 }
 
 impl Schema {
     /// A schema of which nothing is known but the table's name.
     pub fn new(table: impl Into<Arc<str>>) -> Self {
-        Self { table: table.into(), fields: BTreeMap::new(), functions: BTreeMap::new() }
+        Self { table: table.into(), fields: BTreeMap::new(), functions: BTreeMap::new(), numbers: BTreeMap::new() }
     }
 
     /// With a compute function under the name that descriptors use. The last one of a name counts.
     #[must_use]
     pub fn compute(mut self, name: impl Into<Arc<str>>, function: ComputeFn) -> Self {
         self.functions.insert(name.into(), function);
+        self
+    }
+
+    /// With a function that computes a number from the number in field `input`, under the name that descriptors use:
+    /// several times faster than one that reads a row. `without` is its result for layouts that lack the field.
+    #[must_use]
+    pub fn compute_number(
+        mut self,
+        name: impl Into<Arc<str>>,
+        input: u32,
+        without: u64,
+        function: impl Fn(u64) -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        self.numbers.insert(name.into(), NumberFn::new(input, without, function));
         self
     }
 
@@ -86,9 +104,14 @@ impl Schema {
         self.functions.get(name).copied()
     }
 
+    /// The function of this name that computes a number from a number.
+    pub fn number(&self, name: &str) -> Option<&NumberFn> {
+        self.numbers.get(name)
+    }
+
     /// Names of the compute functions.
-    pub fn functions(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.functions.keys().map(|name| &**name)
+    pub fn functions(&self) -> impl Iterator<Item = &str> {
+        self.functions.keys().chain(self.numbers.keys()).map(|name| &**name)
     }
 
     /// Refuses a layout of another table.

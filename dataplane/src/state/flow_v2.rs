@@ -4,7 +4,6 @@
 use super::flow::{FlowRecord, FlowStart};
 use super::key::FlowKey;
 use shm_state::Layout;
-use shm_state::row::{RowView, Value};
 use shm_state::schema::Schema;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -49,9 +48,8 @@ pub struct FlowV2 {
     idle_max: u64,
 }
 
-fn answered(row: &RowView<'_>) -> Value {
-    Value::Unsigned(u64::from(row.unsigned(10).unwrap_or(0) > 0))
-}
+/// Id of `packets_down`.
+const PACKETS_DOWN: u32 = 10;
 
 impl FlowRecord for FlowV2 {
     fn new(start: FlowStart) -> Self {
@@ -123,6 +121,6 @@ impl FlowRecord for FlowV2 {
     }
 
     fn schema() -> Schema {
-        Schema::new(Self::NAME).compute("answered", answered)
+        Schema::new(Self::NAME).compute_number("answered", PACKETS_DOWN, 0, |packets| u64::from(packets > 0))
     }
 }

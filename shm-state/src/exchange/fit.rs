@@ -124,7 +124,7 @@ impl Fit {
                 record[field.offset()..field.end()].copy_from_slice(&default);
                 continue;
             };
-            match (store(field, value, record), field.narrow()) {
+            match (store(field, value, &mut record[field.offset()..field.end()]), field.narrow()) {
                 (Stored::Fits, _) => {}
                 (Stored::Exceeds, Narrow::Clamp) => clamped.push(field.name()),
                 (Stored::Exceeds, Narrow::Drop) => {

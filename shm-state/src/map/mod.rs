@@ -5,7 +5,11 @@
 //! are made in `table/slots.rs` alone.
 #![allow(unsafe_code)]
 
+mod column;
+pub(crate) use column::Column;
 pub mod futex;
+mod gather;
+pub(crate) use gather::{Gather, Make, Way};
 mod memfd;
 pub use memfd::{REQUIRED_SEALS, create, seals};
 

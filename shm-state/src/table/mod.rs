@@ -25,8 +25,8 @@ pub use index::{Full, INDEX_VERSION, Index, KeyHash};
 pub use intent::{DETAIL_WORDS, Intent, Writer};
 pub use marks::BLOCK_SLOTS;
 pub use records::Records;
-pub(crate) use view::RecordBuffer;
 pub use view::RecordsView;
+pub(crate) use view::{RecordBuffer, SlotWords};
 
 /// Number of a slot; stable for the life of its record, across translations too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

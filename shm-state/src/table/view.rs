@@ -6,7 +6,7 @@ use crate::descriptor::Descriptor;
 use crate::error::RegionError;
 use crate::prelude::Kind;
 use crate::segment::Segment;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// A table of any layout, for reading while its holder writes.
@@ -31,6 +31,12 @@ impl<'a> SlotWords<'a> {
     #[inline(always)]
     pub(crate) fn words(&self, slot: usize) -> &'a [AtomicU64] {
         &self.all[slot * self.each..(slot + 1) * self.each]
+    }
+
+    /// Slots that follow each other. Panics when one of them does not exist.
+    #[inline(always)]
+    pub(crate) fn range(&self, slots: Range<usize>) -> &'a [AtomicU64] {
+        &self.all[slots.start * self.each..slots.end * self.each]
     }
 
     /// A slot's meta word and its record. Panics when there is no such slot.

@@ -10,7 +10,7 @@
 use super::aside::{Keeper, Layer, Restorer};
 use super::converge::{Converge, Remainder, Verdict};
 use super::loss::SlotLosses;
-use super::transfer::{Moved, ROWS, Transfer};
+use super::transfer::{Change, ROWS, Transfer};
 use super::{Loss, Plan, Refusal, RefusalKind};
 use crate::error::RegionError;
 use crate::schema::Schema;
@@ -364,11 +364,12 @@ impl Copier {
                 pass.slots += 1;
             });
         }
-        let live = transfer.some(source, destination, there.filter(|&slot| slot < room), |moved| {
+        let watched = !followers.is_empty();
+        let live = transfer.some(source, destination, there.filter(|&slot| slot < room), watched, |moved| {
             pass.slots += 1;
             losses.note(moved.slot, moved.marks);
-            if !followers.is_empty() {
-                tell(followers, &moved);
+            if let Some(change) = moved.change {
+                tell(followers, moved.slot, &change);
             }
         });
         pass.records += live;
@@ -406,8 +407,8 @@ fn aside(
 }
 
 /// Tells the followers, before the destination forgets what it had.
-fn tell(followers: &mut [Box<dyn Follower>], moved: &Moved<'_>) {
-    let (word, record) = moved.before.split_first().expect("a slot begins with its meta word");
+fn tell(followers: &mut [Box<dyn Follower>], slot: usize, change: &Change<'_>) {
+    let (word, record) = change.before.split_first().expect("a slot begins with its meta word");
     let mut buffer = [0; RECORD_LEN_MAX / 8];
     let before = Meta::decode(word.load(Ordering::Relaxed)).live.then(|| {
         let words = &mut buffer[..record.len()];
@@ -415,7 +416,7 @@ fn tell(followers: &mut [Box<dyn Follower>], moved: &Moved<'_>) {
         words.as_bytes()
     });
     for follower in followers {
-        follower.changed(Slot(moved.slot as u32), before, moved.after.map(IntoBytes::as_bytes));
+        follower.changed(Slot(slot as u32), before, change.after.map(IntoBytes::as_bytes));
     }
 }
 

@@ -1,50 +1,75 @@
-//! One step over many rows: a dispatch per step, then a loop that the compiler can see through.
+//! One operation over many rows: a dispatch per operation, then a loop that the compiler can see through.
 //!
-//! Widths, lengths and factors are constants inside the loops. A row's number is checked where it is converted;
-//! what does not fit is rare and leaves the loop's straight path.
+//! A row's number is checked where it is converted; what does not fit is rare and leaves the loop's straight path.
+//! Rows without a record ([`RowMarks::NONE`]) go along, which is cheaper than to leave them out: their words mean
+//! nothing on either side, and their marks stay what they are.
 
 use super::loss::RowMarks;
-use super::step::{Excess, Factor, Move, Scale, Step, Width};
+use super::memory::{Sink, Source};
+use super::step::{Excess, Factor, Scale};
+use super::words::{Bits, Change, Op, Others, Target};
 use crate::descriptor::Narrow;
 
-/// Source and destination records, one behind the other, and the marks of each row.
-///
-/// Invariant: there are as many records on either side as there are marks.
-pub(super) struct Rows<'a> {
-    src: &'a [u8],
-    src_len: usize,
-    dst: &'a mut [u8],
-    dst_len: usize,
-    marks: &'a mut [RowMarks],
+/// Source and destination records, as many as there are marks.
+pub(super) struct Rows<'a, S, D> {
+    pub(super) src: S,
+    pub(super) dst: D,
+    pub(super) marks: &'a mut [RowMarks],
 }
 
-impl<'a> Rows<'a> {
-    /// # Panics
-    /// When the bytes on either side are not those of one record of this length for each of `marks`.
+impl<S: Source, D: Sink> Rows<'_, S, D> {
+    /// Applies an operation to every row.
     #[inline]
-    pub(super) fn new(
-        (src, src_len): (&'a [u8], usize),
-        (dst, dst_len): (&'a mut [u8], usize),
-        marks: &'a mut [RowMarks],
-    ) -> Self {
-        assert_eq!(src.len(), src_len * marks.len(), "source record of another length");
-        assert_eq!(dst.len(), dst_len * marks.len(), "destination record of another length");
-        Self { src, src_len, dst, dst_len, marks }
+    pub(super) fn apply(&mut self, op: &Op) {
+        match *op {
+            Op::Constant { dst, value } => {
+                let mut to = self.dst.column(dst);
+                (0..self.marks.len()).for_each(|row| to(row, [value]));
+            }
+            Op::Words { src, dst, count } => self.copy(src, dst, count),
+            Op::Number { src, dst, change } => self.number(src, dst, change),
+            Op::Cut { src, excess } => {
+                let get = bits(&self.src, src);
+                for (row, marks) in self.marks.iter_mut().enumerate() {
+                    if get(row) != 0 {
+                        exceeds(excess, marks);
+                    }
+                }
+            }
+        }
     }
 
-    /// Applies a step that reads the source to every row. What is the same in every row was filled in
-    /// before.
-    #[inline]
-    pub(super) fn apply(&mut self, step: &Step) {
-        match *step {
-            Step::Copy { src, dst, len } => self.copy(src as usize, dst as usize, len as usize),
-            Step::Fill { .. } => {}
-            Step::Widen(numbers) => self.numbers(numbers, |number, _| number),
-            Step::Unsigned { numbers, scale, excess, rounded } => self.unsigned(numbers, scale, excess, rounded),
-            Step::Signed { numbers, from_signed, to_signed, excess } => {
-                let unused = 64 - numbers.from.bits();
-                let (min, max) = numbers.to.range(to_signed);
-                self.numbers(numbers, |raw, marks| {
+    /// Copies whole words, in runs of constant length.
+    fn copy(&mut self, mut src: usize, mut dst: usize, mut count: usize) {
+        while count > 0 {
+            let done = match count {
+                1 => self.run::<1>(src, dst),
+                2 => self.run::<2>(src, dst),
+                3 => self.run::<3>(src, dst),
+                4 => self.run::<4>(src, dst),
+                5 => self.run::<5>(src, dst),
+                6 => self.run::<6>(src, dst),
+                7 => self.run::<7>(src, dst),
+                _ => self.run::<8>(src, dst),
+            };
+            (src, dst, count) = (src + done, dst + done, count - done);
+        }
+    }
+
+    fn run<const N: usize>(&mut self, src: usize, dst: usize) -> usize {
+        let (from, mut to) = (self.src.column::<N>(src), self.dst.column::<N>(dst));
+        (0..self.marks.len()).for_each(|row| to(row, from(row)));
+        N
+    }
+
+    fn number(&mut self, src: Bits, dst: Target, change: Change) {
+        match change {
+            Change::None => self.numbers(src, dst, |number, _| number),
+            Change::Unsigned { max, scale, excess, rounded } => self.unsigned((src, dst), max, scale, excess, rounded),
+            Change::Signed { from, to, from_signed, to_signed, excess } => {
+                let unused = 64 - from.bits();
+                let (min, max) = to.range(to_signed);
+                self.numbers(src, dst, |raw, marks| {
                     let number =
                         if from_signed { i128::from((raw as i64) << unused >> unused) } else { i128::from(raw) };
                     let stored = number.clamp(min, max);
@@ -54,89 +79,20 @@ impl<'a> Rows<'a> {
                     stored as u64
                 });
             }
-            Step::Link { numbers, excess } => {
-                let (from_none, to_none) = (numbers.from.max(), numbers.to.max());
-                self.numbers(numbers, |slot, marks| {
-                    if slot == from_none {
-                        return to_none;
-                    }
-                    // The highest number would turn a slot into no slot.
-                    if slot >= to_none {
-                        exceeds(excess, marks);
-                    }
-                    slot
-                });
-            }
-            Step::Cut { src, from_len, dst, to_len, excess } => {
-                self.copy(src as usize, dst as usize, to_len as usize);
-                let cut = (src + to_len) as usize..(src + from_len) as usize;
-                self.each(|record, _, marks| {
-                    if record[cut.clone()].iter().any(|&byte| byte != 0) {
-                        exceeds(excess, marks);
-                    }
-                });
-            }
+            Change::Link { from_none, to_none, excess } => self.numbers(src, dst, |slot, marks| {
+                if slot == from_none {
+                    return to_none;
+                }
+                // The highest number would turn a slot into no slot.
+                if slot >= to_none {
+                    exceeds(excess, marks);
+                }
+                slot
+            }),
         }
     }
 
-    /// Calls `row` with each row's records and marks.
-    #[inline(always)]
-    pub(super) fn each(&mut self, mut row: impl FnMut(&[u8], &mut [u8], &mut RowMarks)) {
-        let (mut src, mut dst) = (self.src, &mut *self.dst);
-        // No division by a variable length, as an iterator over chunks would need: one row is a usual number too.
-        for marks in &mut *self.marks {
-            let (from, to);
-            (from, src) = src.split_at(self.src_len);
-            (to, dst) = dst.split_at_mut(self.dst_len);
-            row(from, to, marks);
-        }
-    }
-
-    /// Calls `change` with the `S` bytes at `from` of each source record, for the `D` bytes at `to` of the other.
-    #[inline(always)]
-    fn fixed<const S: usize, const D: usize>(
-        &mut self,
-        from: usize,
-        to: usize,
-        mut change: impl FnMut([u8; S], &mut RowMarks) -> [u8; D],
-    ) {
-        // Once, so that the loop need not.
-        assert!(from + S <= self.src_len && to + D <= self.dst_len);
-        self.each(|src, dst, marks| {
-            let bytes = src[from..from + S].try_into().expect("a slice of S bytes has S bytes");
-            dst[to..to + D].copy_from_slice(&change(bytes, marks));
-        });
-    }
-
-    /// Copies in runs of constant length, longest first.
-    fn copy(&mut self, mut from: usize, mut to: usize, mut len: usize) {
-        while len > 0 {
-            macro_rules! run_of {
-                ($($constant:literal)*) => {
-                    match len {
-                        $($constant => self.run::<$constant>(from, to),)*
-                        65.. => self.run::<64>(from, to),
-                        3 => self.run::<2>(from, to),
-                        // Whole words first, then the 1 to 3 bytes behind them.
-                        _ => {
-                            self.copy(from, to, len / 4 * 4);
-                            len / 4 * 4
-                        }
-                    }
-                };
-            }
-            let done = run_of!(1 2 4 8 12 16 20 24 28 32 36 40 44 48 52 56 60 64);
-            (from, to, len) = (from + done, to + done, len - done);
-        }
-    }
-
-    fn run<const LEN: usize>(&mut self, from: usize, to: usize) -> usize {
-        self.fixed::<LEN, LEN>(from, to, |bytes, _| bytes);
-        LEN
-    }
-
-    fn unsigned(&mut self, numbers: Move, scale: Scale, excess: Excess, rounded: u8) {
-        let max = numbers.to.max();
+    fn unsigned(&mut self, (src, dst): (Bits, Target), max: u64, scale: Scale, excess: Excess, rounded: u8) {
         let fit = move |number: u64, overflow: bool, marks: &mut RowMarks| {
             if overflow || number > max {
                 exceeds(excess, marks);
@@ -147,17 +103,17 @@ impl<'a> Rows<'a> {
         // Division by constants is several times faster than by a variable.
         macro_rules! divide {
             ($by:literal) => {
-                self.numbers(numbers, |number, marks| {
+                self.numbers(src, dst, |number, marks| {
                     marks.set_if(rounded, number % $by != 0);
                     fit(number / $by, false, marks)
                 })
             };
         }
         match scale {
-            Scale::None => self.numbers(numbers, |number, marks| fit(number, false, marks)),
+            Scale::None => self.numbers(src, dst, |number, marks| fit(number, false, marks)),
             Scale::Multiply(factor) => {
                 let factor = factor.number();
-                self.numbers(numbers, |number, marks| {
+                self.numbers(src, dst, |number, marks| {
                     let (product, overflow) = number.overflowing_mul(factor);
                     fit(product, overflow, marks)
                 });
@@ -168,36 +124,57 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Turns each row's number into another. The usual widths are constants in their loops.
+    /// Turns each row's number into another. The usual places, aligned on both sides, have loops of their own.
     #[inline(always)]
-    fn numbers(&mut self, numbers: Move, mut change: impl FnMut(u64, &mut RowMarks) -> u64) {
-        let (from, to) = (numbers.src as usize, numbers.dst as usize);
-        match (numbers.from, numbers.to) {
-            (Width::W4, Width::W8) => {
-                self.fixed(from, to, |bytes, marks| change(u32::from_le_bytes(bytes).into(), marks).to_le_bytes())
+    fn numbers(&mut self, src: Bits, dst: Target, mut change: impl FnMut(u64, &mut RowMarks) -> u64) {
+        let Self { src: from, dst: to, marks } = self;
+        let Target { bits: Bits { word, shift, .. }, from: below, others, .. } = dst;
+        let mask = dst.bits.mask();
+        match others {
+            Others::Are(_) if dst.bits.whole() && src.whole() && !src.spans() => {
+                let (from, mut to) = (from.column(src.word), to.column(word));
+                each(marks, |row, marks| {
+                    let [number] = from(row);
+                    to(row, [change(number, marks)]);
+                });
             }
-            (Width::W8, Width::W8) => {
-                self.fixed(from, to, |bytes, marks| change(u64::from_le_bytes(bytes), marks).to_le_bytes());
+            Others::Are(_) if dst.bits.whole() => {
+                let (get, mut to) = (bits(from, src), to.column(word));
+                each(marks, |row, marks| to(row, [change(get(row), marks)]));
             }
-            (Width::W8, Width::W4) => {
-                self.fixed(from, to, |bytes, marks| (change(u64::from_le_bytes(bytes), marks) as u32).to_le_bytes())
+            Others::Are(others) => {
+                let (get, mut to) = (bits(from, src), to.column(word));
+                each(marks, |row, marks| to(row, [(change(get(row), marks) >> below & mask) << shift | others]));
             }
-            _ => self.each(|src, dst, marks| {
-                let number = crate::row::load(&src[from..from + numbers.from.bytes()]);
-                put(dst, to, numbers.to, change(number, marks));
-            }),
+            Others::Stay => {
+                let (get, mut add) = (bits(from, src), to.adder(word));
+                each(marks, |row, marks| add(row, (change(get(row), marks) >> below & mask) << shift));
+            }
         }
     }
 }
 
-/// Stores the low bytes of `number`.
 #[inline(always)]
-pub(super) fn put(record: &mut [u8], at: usize, width: Width, number: u64) {
-    match width {
-        Width::W1 => record[at] = number as u8,
-        Width::W2 => record[at..at + 2].copy_from_slice(&(number as u16).to_le_bytes()),
-        Width::W4 => record[at..at + 4].copy_from_slice(&(number as u32).to_le_bytes()),
-        Width::W8 => record[at..at + 8].copy_from_slice(&number.to_le_bytes()),
+fn each(marks: &mut [RowMarks], mut row: impl FnMut(usize, &mut RowMarks)) {
+    marks.iter_mut().enumerate().for_each(|(at, marks)| row(at, marks));
+}
+
+/// Reads bits of the row that it is called with.
+#[inline(always)]
+pub(super) fn bits(src: &impl Source, bits: Bits) -> impl Fn(usize) -> u64 {
+    let Bits { word, shift, .. } = bits;
+    let (spans, mask) = (bits.spans(), bits.mask());
+    let low = src.column(word);
+    // Bits in one word need not have a word behind them.
+    let high = src.column(word + usize::from(spans));
+    move |row| {
+        let [number] = low(row);
+        let number = number >> shift;
+        if !spans {
+            return number & mask;
+        }
+        let [high] = high(row);
+        (number | high << (64 - shift)) & mask
     }
 }
 

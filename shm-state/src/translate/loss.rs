@@ -92,7 +92,8 @@ pub struct RowMarks(u64);
 impl RowMarks {
     /// There is no record, and nothing was lost.
     pub const NONE: Self = Self(0);
-    pub(super) const DONE: Self = Self(1 << DONE_BIT);
+    /// There is a record, and nothing was lost so far.
+    pub const DONE: Self = Self(1 << DONE_BIT);
 
     /// Whether there is a translated record.
     #[inline(always)]

@@ -1,19 +1,21 @@
 //! Translation of records from one layout into another, compiled from two descriptors.
 //!
 //! [`Plan::compile`] is pure: it decides what happens to each field, or refuses by name. [`Plan::bind`] adds
-//! the code that computed fields need. [`Runner::run`] applies the result to one record, a [`Block`] to many at a
-//! time, neither of them allocating. [`Loss`] counts what did not fit. A [`Copier`] does it to a table that its holder
-//! writes to.
+//! the code that computed fields need. [`Runner::run`] applies the result to one record, [`Runner::run_many`] and
+//! [`Runner::run_slots`] to many at a time, none of them allocating. [`Loss`] counts what did not fit. A [`Copier`] does
+//! it to a table that its holder writes to.
 
 mod action;
 mod aside;
-mod block;
 mod compile;
+mod computed;
 mod converge;
 mod copier;
+mod fast;
 mod index_builder;
 mod kernel;
 mod loss;
+mod memory;
 mod plan;
 mod refusal;
 mod run;
@@ -22,10 +24,10 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod words;
 
 pub use action::{Action, FieldAction};
 pub use aside::Layer;
-pub use block::Block;
 pub use converge::{Converge, Remainder, Verdict};
 pub use copier::{Copier, CopyError, Follower, Marking, Origin, Pass};
 pub use index_builder::IndexBuilder;

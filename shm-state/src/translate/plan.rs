@@ -2,6 +2,7 @@
 
 use super::action::{Action, FieldAction};
 use super::compile::Compiler;
+use super::computed::Function;
 use super::loss::Ledger;
 use super::refusal::{Refusal, RefusalKind};
 use super::run::Runner;
@@ -80,7 +81,9 @@ impl Plan {
         schema.check_table(self.destination.name())?;
         self.destination.fields().iter().try_for_each(|field| schema.check_field(field))?;
         let resolve = |computed: &Computed| {
-            schema.function(&computed.function).ok_or_else(|| Refusal {
+            let row = || schema.function(&computed.function).map(Function::Row);
+            let number = || schema.number(&computed.function).cloned().map(Function::Number);
+            row().or_else(number).ok_or_else(|| Refusal {
                 kind: RefusalKind::UnknownFunction,
                 table: self.destination.name().to_owned(),
                 field: Some(computed.field.name().to_string()),

@@ -1,15 +1,17 @@
-//! Applies a plan to records. Hot: no allocation, no look-up by name, one pass over the steps for many rows.
+//! Applies a plan to records. Hot: no allocation, no look-up by name, one pass over the operations for many rows.
 
-use super::block::Block;
-use super::kernel::{Rows, exceeds, put};
+use super::computed::{Computing, Function};
+use super::fast::Fast;
+use super::kernel::Rows;
 use super::loss::{Loss, RowMarks};
-use super::plan::{Computed, Plan};
-use super::step::{Step, Width};
-use super::store::{Stored, store};
-use crate::descriptor::{Descriptor, FieldType};
-use crate::row::{RowView, Value};
-use crate::schema::ComputeFn;
+use super::memory::{Bytes, BytesMut, Sink, Slots, Source};
+use super::plan::Plan;
+use super::words::{self, Op};
+use crate::descriptor::Descriptor;
+use crate::map::Gather;
+use crate::table::RECORD_LEN_MAX;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// A plan with the functions that it needs. Clones share it.
 #[derive(Debug, Clone)]
@@ -19,12 +21,13 @@ pub struct Runner {
 
 /// What is done to records.
 #[derive(Debug)]
-pub(super) struct Program {
+struct Program {
     source: Descriptor,
     destination_len: usize,
-    steps: Box<[Step]>,
-    template: Box<[u8]>,
-    computed: Box<[(Computed, ComputeFn)]>,
+    ops: Box<[Op]>,
+    /// The same, for slots.
+    fast: Fast,
+    computing: Box<[Computing]>,
     /// What becomes of a row, by the event that rejects it.
     rejections: Box<[RowOutcome]>,
 }
@@ -46,24 +49,19 @@ pub enum RowOutcome {
 }
 
 impl Runner {
-    pub(super) fn new(plan: &Plan, functions: Vec<ComputeFn>) -> Self {
+    pub(super) fn new(plan: &Plan, functions: Vec<Function>) -> Self {
+        let computing = plan.computed().iter().cloned().zip(functions);
+        let ops = words::operations(plan.steps(), plan.template());
+        let strides = [plan.source(), plan.destination()].map(|layout| layout.record_len() / 8 + 1);
         let program = Program {
             source: plan.source().clone(),
             destination_len: plan.destination().record_len(),
-            steps: plan.steps().into(),
-            template: plan.template().into(),
-            computed: plan.computed().iter().cloned().zip(functions).collect(),
+            fast: Fast::new(&ops, strides),
+            ops,
+            computing: computing.map(|(what, function)| Computing::new(what, function, plan.source())).collect(),
             rejections: plan.ledger().rejections().collect(),
         };
         Self { program: Arc::new(program) }
-    }
-
-    /// Room for up to `rows` records that are translated together, which is several times faster than one by one.
-    ///
-    /// # Panics
-    /// When `rows` is 0.
-    pub fn block(&self, rows: usize) -> Block {
-        Block::new(self.program.clone(), rows)
     }
 
     /// Translates one record and counts what did not fit. For a table that is being written, whose records are
@@ -86,66 +84,68 @@ impl Runner {
     /// When `src` or `dst` is not as long as its layout's record.
     pub fn run_marked(&self, src: &[u8], dst: &mut [u8]) -> (RowOutcome, RowMarks) {
         let mut marks = RowMarks::DONE;
-        self.program.fill(dst, 1);
-        self.program.run(src, dst, std::slice::from_mut(&mut marks));
-        (self.program.outcome(marks), marks)
+        self.run_many(src, dst, std::slice::from_mut(&mut marks));
+        (self.outcome(marks), marks)
+    }
+
+    /// Translates as many records as there are `marks`, one behind the other in `src` and in `dst`: several times
+    /// faster than one by one. Rows whose marks are [`RowMarks::NONE`] are none; the others get theirs.
+    ///
+    /// # Panics
+    /// When `src` or `dst` is not that many times as long as its layout's record.
+    pub fn run_many(&self, src: &[u8], dst: &mut [u8], marks: &mut [RowMarks]) {
+        let (src_len, dst_len) = (self.program.source.record_len(), self.program.destination_len);
+        assert_eq!(src.len(), src_len * marks.len(), "source record of another length");
+        assert_eq!(dst.len(), dst_len * marks.len(), "destination record of another length");
+        let rows = marks.len();
+        let (src, dst) = (Bytes { bytes: src, len: src_len, rows }, BytesMut { bytes: dst, len: dst_len, rows });
+        self.program.run(src, dst, marks);
+    }
+
+    /// As [`Runner::run_many`], straight from one table into another: each slot is a meta word, which is left alone,
+    /// and a record. The source may be written by its holder meanwhile: each of its words is read into a register or a
+    /// private copy before it is looked at. The destination is the caller's own and not yet in use.
+    ///
+    /// # Panics
+    /// When `src` or `dst` is not as many slots as there are `marks`, or records are longer than a table's may be.
+    pub fn run_slots(&self, src: &[AtomicU64], dst: &[AtomicU64], marks: &mut [RowMarks]) {
+        let [src_stride, dst_stride] = self.strides();
+        assert!(src_stride.max(dst_stride) <= RECORD_LEN_MAX / 8 + 1, "a record too long for a table");
+        assert_eq!(src.len(), src_stride * marks.len(), "source slots of another length");
+        assert_eq!(dst.len(), dst_stride * marks.len(), "destination slots of another length");
+        let mut from = 0;
+        for marks in marks.chunks_mut(Gather::ROWS_MAX) {
+            let (at, rows) = (from, marks.len());
+            from += rows;
+            let src = Slots { words: &src[at * src_stride..from * src_stride], stride: src_stride, rows };
+            let dst = Slots { words: &dst[at * dst_stride..from * dst_stride], stride: dst_stride, rows };
+            self.program.fast.run(&self.program.ops, src, dst, marks);
+            self.program.compute(Rows { src, dst, marks });
+        }
+    }
+
+    /// Words of a slot in the source and in the destination.
+    pub fn strides(&self) -> [usize; 2] {
+        [self.program.source.record_len(), self.program.destination_len].map(|len| len / 8 + 1)
+    }
+
+    /// What the marks that a run has left for a record say.
+    #[inline]
+    pub fn outcome(&self, marks: RowMarks) -> RowOutcome {
+        marks.rejection().map_or(RowOutcome::Done, |event| self.program.rejections[usize::from(event)])
     }
 }
 
 impl Program {
-    pub(super) fn source_len(&self) -> usize {
-        self.source.record_len()
+    fn run(&self, src: impl Source, dst: impl Sink, marks: &mut [RowMarks]) {
+        // What the loops over rows rely on to need no checks of their own.
+        assert!(src.rows() == marks.len() && dst.rows() == marks.len());
+        let mut rows = Rows { src, dst, marks };
+        self.ops.iter().for_each(|op| rows.apply(op));
+        self.compute(rows);
     }
 
-    pub(super) fn destination_len(&self) -> usize {
-        self.destination_len
-    }
-
-    /// Puts what is the same in every record into `rows` destination records. No step writes there.
-    pub(super) fn fill(&self, dst: &mut [u8], rows: usize) {
-        assert_eq!(dst.len(), rows * self.destination_len, "destination record of another length");
-        for record in dst.chunks_exact_mut(self.destination_len) {
-            for step in &self.steps {
-                if let Step::Fill { dst, len } = *step {
-                    let range = dst as usize..(dst + len) as usize;
-                    record[range.clone()].copy_from_slice(&self.template[range]);
-                }
-            }
-        }
-    }
-
-    /// Translates as many records as there are `marks`, which are to be [`RowMarks::DONE`]; the destination was
-    /// filled before.
-    pub(super) fn run(&self, src: &[u8], dst: &mut [u8], marks: &mut [RowMarks]) {
-        let mut rows = Rows::new((src, self.source.record_len()), (dst, self.destination_len), marks);
-        self.steps.iter().for_each(|step| rows.apply(step));
-        self.computed.iter().for_each(|(computed, function)| self.compute(&mut rows, computed, *function));
-    }
-
-    fn compute(&self, rows: &mut Rows<'_>, computed: &Computed, function: ComputeFn) {
-        let Computed { field, excess, other_type, .. } = computed;
-        // Most computed fields are plain numbers: those that fit are stored without the slow path's conversions.
-        let plain = (field.ty() == FieldType::Unsigned).then(|| Width::of(field));
-        rows.each(|src, dst, marks| {
-            if !marks.is_done() {
-                return;
-            }
-            match (function(&RowView::new(&self.source, src)), plain) {
-                (Value::Unsigned(number), Some(width)) if number <= width.max() => {
-                    put(dst, field.offset(), width, number);
-                }
-                (value, _) => match store(field, &value, dst) {
-                    Stored::Fits => {}
-                    Stored::Exceeds => exceeds(*excess, marks),
-                    Stored::OtherType => marks.reject(*other_type),
-                },
-            }
-        });
-    }
-
-    /// What the marks that a run has made say.
-    #[inline]
-    pub(super) fn outcome(&self, marks: RowMarks) -> RowOutcome {
-        marks.rejection().map_or(RowOutcome::Done, |event| self.rejections[usize::from(event)])
+    fn compute(&self, mut rows: Rows<'_, impl Source, impl Sink>) {
+        self.computing.iter().for_each(|computing| computing.apply(&self.source, &mut rows));
     }
 }

@@ -34,10 +34,6 @@ impl Width {
         8 << self as u32
     }
 
-    pub(super) const fn bytes(self) -> usize {
-        1 << self as usize
-    }
-
     /// Highest unsigned number.
     pub(super) const fn max(self) -> u64 {
         u64::MAX >> (64 - self.bits())

@@ -16,10 +16,9 @@ pub(crate) enum Stored {
     OtherType,
 }
 
-/// Stores `value` into the field's place in `record`, which is long enough.
+/// Stores `value` as `field` holds it into `to`, which is as long as the field and zero.
 #[inline]
-pub(crate) fn store(field: &Field, value: &Value, record: &mut [u8]) -> Stored {
-    let to = &mut record[field.offset()..field.end()];
+pub(crate) fn store(field: &Field, value: &Value, to: &mut [u8]) -> Stored {
     match (field.ty(), value) {
         (FieldType::Unsigned | FieldType::Signed, Value::Unsigned(_) | Value::Signed(_)) => {
             let number = value.as_integer().unwrap_or(0);

@@ -71,7 +71,7 @@ fn record(descriptor: &Descriptor, values: &[(u32, Value)]) -> Vec<u8> {
     let mut record = vec![0; descriptor.record_len()];
     for (id, value) in values {
         let field = descriptor.field(*id).expect("a known field");
-        assert_eq!(store::store(field, value, &mut record), store::Stored::Fits);
+        assert_eq!(store::store(field, value, &mut record[field.offset()..field.end()]), store::Stored::Fits);
     }
     record
 }

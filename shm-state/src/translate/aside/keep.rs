@@ -4,7 +4,9 @@ use super::Layer;
 use crate::descriptor::{Descriptor, DescriptorError};
 use crate::table::Meta;
 use crate::translate::kernel::Rows;
+use crate::translate::memory::{BytesMut, Source};
 use crate::translate::step::Step;
+use crate::translate::words::{Op, operations};
 use crate::translate::{Plan, RowMarks};
 use std::sync::atomic::Ordering;
 use zerocopy::IntoBytes;
@@ -13,9 +15,7 @@ use zerocopy::IntoBytes;
 #[derive(Debug)]
 pub(in crate::translate) struct Keeper {
     layer: Layer,
-    /// Bytes of a source record.
-    source_len: usize,
-    steps: Vec<Step>,
+    ops: Box<[Op]>,
     /// Records of the layer before they are stored.
     rows: Vec<u64>,
     marks: Vec<RowMarks>,
@@ -34,31 +34,26 @@ impl Keeper {
             let from = source.field(to.id()).expect("the layer's fields are of this layout");
             Step::Copy { src: from.offset() as u32, dst: to.offset() as u32, len: to.len() as u32 }
         };
-        let steps = layer.fields().fields().iter().map(copy).collect();
+        let steps: Vec<_> = layer.fields().fields().iter().map(copy).collect();
         let words = layer.fields().record_len() / 8;
         Self {
-            source_len: source.record_len(),
-            steps,
+            ops: operations(&steps, &vec![0; words * 8]),
             rows: vec![0; rows * words],
             marks: vec![RowMarks::NONE; rows],
             layer,
         }
     }
 
-    /// Keeps what `source`, records one behind the other, have; `slots` are theirs and those of free slots, in order.
-    pub(in crate::translate) fn keep(&mut self, source: &[u8], slots: impl Iterator<Item = (usize, Meta)>) {
-        let words = self.layer.fields().record_len() / 8;
-        let count = source.len() / self.source_len;
-        let records = &mut self.rows[..count * words];
-        let mut rows =
-            Rows::new((source, self.source_len), (records.as_mut_bytes(), words * 8), &mut self.marks[..count]);
-        self.steps.iter().for_each(|step| rows.apply(step));
-        let mut records = self.rows.chunks_exact(words);
+    /// Keeps what the records of `src` have; each row is that of one of `slots`.
+    pub(in crate::translate) fn keep(&mut self, src: impl Source, slots: impl Iterator<Item = (usize, Meta)>) {
+        let (words, rows) = (self.layer.fields().record_len() / 8, src.rows());
+        let dst = BytesMut { bytes: self.rows[..rows * words].as_mut_bytes(), len: words * 8, rows };
+        let mut all = Rows { src, dst, marks: &mut self.marks[..rows] };
+        self.ops.iter().for_each(|op| all.apply(op));
         let to = self.layer.view().slots();
-        for (slot, meta) in slots {
+        for ((slot, meta), kept) in slots.zip(self.rows.chunks_exact(words)) {
             let (word, record) = to.slot(slot);
             if meta.live {
-                let kept = records.next().expect("a record for each live slot");
                 record.iter().zip(kept).for_each(|(to, from)| to.store(*from, Ordering::Relaxed));
             }
             word.store(meta.encode(), Ordering::Release);

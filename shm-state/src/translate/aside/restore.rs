@@ -5,7 +5,8 @@ use crate::descriptor::{Descriptor, Field};
 use crate::table::{Meta, RECORD_LEN_MAX, RecordBuffer, Slot};
 use crate::translate::compile::Compiler;
 use crate::translate::kernel::Rows;
-use crate::translate::step::Step;
+use crate::translate::memory::{Bytes, BytesMut};
+use crate::translate::words::{Op, additions};
 use crate::translate::{Refusal, RowMarks};
 use std::ops::Range;
 use zerocopy::IntoBytes;
@@ -34,7 +35,7 @@ struct Origin {
 #[derive(Debug)]
 struct Kept {
     /// Into the destination's record.
-    steps: Vec<Step>,
+    conversion: Conversion,
     /// Other places of the field, less exact than this one: newer layers, the newest last, then the record itself.
     peers: Vec<Peer>,
     /// Of the record under way: the value was restored.
@@ -46,8 +47,18 @@ struct Peer {
     /// Positions of the layer and of its field; `None` for the record.
     of: Option<(usize, usize)>,
     /// From the kept value into the peer's record.
-    steps: Vec<Step>,
+    conversion: Conversion,
+}
+
+/// From a field of one layout to the same field of another.
+#[derive(Debug)]
+struct Conversion {
+    ops: Vec<Op>,
+    /// Bytes of the other layout's records, and where the field lies there.
+    len: usize,
     place: Range<usize>,
+    /// Nothing is lost.
+    exact: bool,
 }
 
 impl Restorer {
@@ -71,15 +82,15 @@ impl Restorer {
                     spent = false;
                     continue;
                 };
-                let (steps, exact) = conversion(layer.fields(), field, destination, to)?;
-                spent &= exact;
+                let conversion = Conversion::plan(layer.fields(), field, destination, to)?;
+                spent &= conversion.exact;
                 let mut peers = Vec::new();
                 for (_, layout, of) in places.iter().rev().filter(|(id, ..)| *id == field.id()) {
                     peers.extend(peer(layer.fields(), field, layout, Some(*of))?);
                 }
                 peers.extend(peer(layer.fields(), field, source, None)?);
                 places.push((field.id(), layer.fields().clone(), (at, fields.len())));
-                fields.push(Kept { steps, peers, restored: false });
+                fields.push(Kept { conversion, peers, restored: false });
             }
             let record = [0; RECORD_LEN_MAX / 8];
             planned.push(Origin { layer, fields, spent, record, known: false });
@@ -108,8 +119,14 @@ impl Restorer {
             }
             let kept = layer.view().copy(Slot(slot as u32), record);
             for field in fields {
-                field.restored = agrees(&field.peers, kept, newer, source, &mut self.scratch)
-                    && apply(&field.steps, kept, destination);
+                let scratch = &mut self.scratch;
+                let value = agrees(&field.peers, kept, newer, source, scratch)
+                    .then(|| field.conversion.apply(kept, scratch))
+                    .flatten();
+                field.restored = value.is_some();
+                if let Some(value) = value {
+                    destination[field.conversion.place.clone()].copy_from_slice(value);
+                }
             }
         }
     }
@@ -117,7 +134,7 @@ impl Restorer {
 
 /// Whether a kept value is what the place that holds it less exactly still says.
 fn agrees(peers: &[Peer], kept: &[u8], newer: &[Origin], source: &[u8], scratch: &mut RecordBuffer) -> bool {
-    for Peer { of, steps, place } in peers {
+    for Peer { of, conversion } in peers {
         let record = match of {
             None => source,
             Some((layer, field)) => {
@@ -132,8 +149,7 @@ fn agrees(peers: &[Peer], kept: &[u8], newer: &[Origin], source: &[u8], scratch:
                 origin.record.as_bytes()
             }
         };
-        return apply(steps, kept, scratch.as_mut_bytes())
-            && scratch.as_bytes()[place.clone()] == record[place.clone()];
+        return conversion.apply(kept, scratch).is_some_and(|value| *value == record[conversion.place.clone()]);
     }
     true
 }
@@ -146,27 +162,29 @@ fn peer(
     of: Option<(usize, usize)>,
 ) -> Result<Option<Peer>, Refusal> {
     let Some(to) = other.field(field.id()) else { return Ok(None) };
-    let (steps, _) = conversion(layer, field, other, to)?;
-    Ok(Some(Peer { of, steps, place: to.offset()..to.end() }))
+    Ok(Some(Peer { of, conversion: Conversion::plan(layer, field, other, to)? }))
 }
 
-/// Steps from one field to another, and whether they lose nothing.
-fn conversion(
-    from_layout: &Descriptor,
-    from: &Field,
-    to_layout: &Descriptor,
-    to: &Field,
-) -> Result<(Vec<Step>, bool), Refusal> {
-    let mut compiler = Compiler::new(from_layout, to_layout)?;
-    let action = compiler.translated(from, to)?;
-    Ok((compiler.steps, action.is_exact()))
-}
+impl Conversion {
+    fn plan(from_layout: &Descriptor, from: &Field, to_layout: &Descriptor, to: &Field) -> Result<Self, Refusal> {
+        let mut compiler = Compiler::new(from_layout, to_layout)?;
+        let action = compiler.translated(from, to)?;
+        Ok(Self {
+            ops: additions(&compiler.steps),
+            len: to_layout.record_len(),
+            place: to.offset()..to.end(),
+            exact: action.is_exact(),
+        })
+    }
 
-/// One record; false when a value is rejected.
-fn apply(steps: &[Step], from: &[u8], to: &mut [u8]) -> bool {
-    let mut marks = [RowMarks::DONE];
-    let (from_len, to_len) = (from.len(), to.len());
-    let mut rows = Rows::new((from, from_len), (to, to_len), &mut marks);
-    steps.iter().for_each(|step| rows.apply(step));
-    marks[0].is_done()
+    /// The field of record `from` as the other layout has it; nothing when that rejects it.
+    fn apply<'a>(&self, from: &[u8], scratch: &'a mut RecordBuffer) -> Option<&'a [u8]> {
+        let to = &mut scratch.as_mut_bytes()[..self.len];
+        to[self.place.clone()].fill(0);
+        let mut marks = [RowMarks::DONE];
+        let src = Bytes { bytes: from, len: from.len(), rows: 1 };
+        let mut rows = Rows { src, dst: BytesMut { bytes: to, len: self.len, rows: 1 }, marks: &mut marks };
+        self.ops.iter().for_each(|op| rows.apply(op));
+        marks[0].is_done().then(|| &scratch.as_bytes()[self.place.clone()])
+    }
 }
