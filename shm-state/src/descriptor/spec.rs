@@ -69,10 +69,6 @@ pub struct FieldFacts<'a> {
 impl FieldFacts<'_> {
     /// A single value of which nothing more is said.
     pub const NONE: Self = Self { elements: None, range: None, cases: &[] };
-
-    pub(super) const fn is_none(&self) -> bool {
-        self.elements.is_none() && self.range.is_none() && self.cases.is_empty()
-    }
 }
 
 /// A field's entry with its facts.

@@ -5,6 +5,7 @@ use super::value::{Form, meaning, numbers};
 use super::varint::{Rest, put};
 use super::{FLAG_FACTS, FLAG_KEY, SLOTS_MAX, WIRE_VERSION};
 use crate::descriptor::{CASES_MAX, CaseList, Descriptor, FIELDS_MAX, Meaning};
+use crate::row::Value;
 use std::sync::Arc;
 
 /// A field of the rows that follow.
@@ -172,6 +173,14 @@ impl FieldHeader {
             put_name(&mut facts, name);
         }
         facts
+    }
+
+    /// Whether a value has as many elements as was said.
+    pub(super) fn holds(&self, value: &Value) -> bool {
+        match (value, self.elements) {
+            (Value::List(values), Some(elements)) => values.len() == elements as usize,
+            _ => true,
+        }
     }
 
     /// How a value of a meaning that is not known here is skipped.

@@ -228,6 +228,7 @@ fn read_row(rest: &mut Rest<'_>, header: &TableHeader) -> Result<SlotRow, Wrong>
             continue;
         };
         let value = value::read(&mut rest, meaning)?;
+        let value = value.filter(|value| field.holds(value));
         let value = value.ok_or_else(|| Wrong::Value { field: field.name.to_string(), slot })?;
         row.insert_cell(Cell { id: field.id, name: field.name.clone(), value, cases: field.cases.clone() });
     }

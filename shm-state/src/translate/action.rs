@@ -27,6 +27,13 @@ pub enum Action {
         /// What happens to a value that does not fit.
         policy: Narrow,
     },
+    /// Stored as wide or wider, but not every value is valid there.
+    Checked {
+        /// What is valid: `1..=64`, or the names of the cases.
+        valid: String,
+        /// What happens to a value that is not.
+        policy: Narrow,
+    },
     /// Stored in another unit of time.
     Converted {
         /// Unit in the source.
@@ -61,7 +68,7 @@ impl Action {
             Self::Copied | Self::Widened { .. } | Self::Defaulted { .. } => false,
             // A clamped result loses nothing that the source had; a dropped row does.
             Self::Computed { policy, .. } => *policy == Narrow::Drop,
-            Self::Narrowed { policy, .. } => *policy != Narrow::Refuse,
+            Self::Narrowed { policy, .. } | Self::Checked { policy, .. } => *policy != Narrow::Refuse,
             Self::Converted { rounded, policy, .. } => {
                 *rounded || policy.is_some_and(|policy| policy != Narrow::Refuse)
             }
@@ -85,7 +92,7 @@ impl Action {
     pub(super) fn keeps_aside(&self) -> bool {
         match self {
             Self::Dropped => true,
-            Self::Narrowed { policy, .. } => *policy == Narrow::Clamp,
+            Self::Narrowed { policy, .. } | Self::Checked { policy, .. } => *policy == Narrow::Clamp,
             Self::Converted { rounded, .. } => *rounded,
             _ => false,
         }
@@ -98,6 +105,7 @@ impl fmt::Display for Action {
             Self::Copied => f.write_str("copied"),
             Self::Widened { from, to } => write!(f, "widened {from} → {to}"),
             Self::Narrowed { from, to, policy } => write!(f, "narrowed {from} → {to}, {}", excess(*policy)),
+            Self::Checked { valid, policy } => write!(f, "checked to be {valid}, {}", excess(*policy)),
             Self::Converted { from, to, rounded, policy } => {
                 write!(f, "converted {from} → {to}")?;
                 if *rounded {

@@ -36,7 +36,7 @@ impl Computing {
         let input = match &function {
             Function::Row(_) => None,
             Function::Number(function) => {
-                let field = source.field(function.input()).filter(|field| field.ty() == FieldType::Unsigned);
+                let field = source.field(function.input()).filter(|field| is_number(field));
                 field.map(|field| Bits::of(field.offset() as u32, field.len() as u32 * 8))
             }
         };
@@ -71,7 +71,7 @@ impl Computing {
     /// Stores a column of numbers, the first of them in row `first`.
     fn numbers(&self, dst: &mut impl Sink, first: usize, column: &[u64], marks: &mut [RowMarks]) {
         let field = &self.computed.field;
-        if field.ty() != FieldType::Unsigned || place(field).spans() {
+        if !is_number(field) || field.range().is_some() || place(field).spans() {
             for ((row, &number), marks) in (first..).zip(column).zip(marks).filter(|(_, marks)| marks.is_done()) {
                 self.store(dst, row, &Value::Unsigned(number), marks);
             }
@@ -93,7 +93,7 @@ impl Computing {
         let mut long = Vec::new();
         let bytes = match short.get_mut(..field.len()) {
             Some(bytes) => bytes,
-            // A byte string: its value was allocated too.
+            // A byte string or a list: its value was allocated too.
             None => {
                 long.resize(field.len(), 0);
                 &mut long[..]
@@ -108,6 +108,11 @@ impl Computing {
             dst.adder(at / 8)(row, u64::from(byte) << (at % 8 * 8));
         }
     }
+}
+
+/// Whether the field is one unsigned number.
+fn is_number(field: &Field) -> bool {
+    field.ty() == FieldType::Unsigned && field.elements().is_none()
 }
 
 /// Where a number lies in the destination.

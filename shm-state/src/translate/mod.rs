@@ -6,8 +6,10 @@
 //! it to a table that its holder writes to.
 
 mod action;
+mod afterwards;
 mod aside;
 mod compile;
+mod compile_facts;
 mod computed;
 mod converge;
 mod copier;
@@ -24,6 +26,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod valid;
 mod words;
 
 pub use action::{Action, FieldAction};

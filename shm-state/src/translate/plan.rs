@@ -7,6 +7,7 @@ use super::loss::Ledger;
 use super::refusal::{Refusal, RefusalKind};
 use super::run::Runner;
 use super::step::{self, EventId, Excess, Step};
+use super::valid::Check;
 use crate::descriptor::{Descriptor, Field};
 use crate::schema::Schema;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub struct Plan {
     computed: Vec<Computed>,
     template: Vec<u8>,
     ledger: Arc<Ledger>,
+    /// Fields whose values are checked after they were stored.
+    checks: Vec<Check>,
     identity: bool,
 }
 
@@ -58,7 +61,7 @@ impl Plan {
             compiler.unknown_to_destination(field)?;
             identity = false;
         }
-        let Compiler { source, destination, fields, steps, computed, template, ledger } = compiler;
+        let Compiler { source, destination, fields, steps, computed, template, ledger, checks } = compiler;
         let ranges: Vec<_> =
             computed.iter().map(|each| (each.field.offset() as u32, each.field.end() as u32)).collect();
         Ok(Self {
@@ -69,6 +72,7 @@ impl Plan {
             computed,
             template,
             ledger: Arc::new(ledger),
+            checks,
             identity,
         })
     }
@@ -127,6 +131,10 @@ impl Plan {
 
     pub(super) fn computed(&self) -> &[Computed] {
         &self.computed
+    }
+
+    pub(super) fn checks(&self) -> &[Check] {
+        &self.checks
     }
 
     pub(super) fn template(&self) -> &[u8] {

@@ -17,6 +17,8 @@ pub enum RefusalKind {
     Key,
     /// A byte string would be cut off, and its policy does not allow that.
     BytesShrink,
+    /// Elements of an array would be cut off, and its policy does not allow that.
+    ArrayShrinks,
     /// A compute function is not known to this binary.
     UnknownFunction,
     /// More sorts of losses than can be counted.

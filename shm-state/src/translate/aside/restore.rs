@@ -1,11 +1,13 @@
 //! The way of kept values back into the records.
 
 use super::Layer;
-use crate::descriptor::{Descriptor, Field};
+use crate::descriptor::{Descriptor, Field, Narrow};
 use crate::table::{Meta, RECORD_LEN_MAX, RecordBuffer, Slot};
 use crate::translate::compile::Compiler;
 use crate::translate::kernel::Rows;
 use crate::translate::memory::{Bytes, BytesMut};
+use crate::translate::step::Step;
+use crate::translate::valid::settle;
 use crate::translate::words::{Op, additions};
 use crate::translate::{Refusal, RowMarks};
 use std::ops::Range;
@@ -57,6 +59,10 @@ struct Conversion {
     /// Bytes of the other layout's records, and where the field lies there.
     len: usize,
     place: Range<usize>,
+    /// The field, if its range or cases forbid some values.
+    checked: Option<Field>,
+    /// Elements of an array that only the other layout has: where they lie, and their default.
+    filled: Option<(Range<usize>, Vec<u8>)>,
     /// Nothing is lost.
     exact: bool,
 }
@@ -173,6 +179,14 @@ impl Conversion {
             ops: additions(&compiler.steps),
             len: to_layout.record_len(),
             place: to.offset()..to.end(),
+            checked: (to.range().is_some() || to.cases().is_some()).then(|| to.clone()),
+            filled: compiler.steps.iter().find_map(|step| match *step {
+                Step::Fill { dst, len } => {
+                    let place = dst as usize..(dst + len) as usize;
+                    Some((place.clone(), compiler.template[place].to_vec()))
+                }
+                _ => None,
+            }),
             exact: action.is_exact(),
         })
     }
@@ -185,6 +199,16 @@ impl Conversion {
         let src = Bytes { bytes: from, len: from.len(), rows: 1 };
         let mut rows = Rows { src, dst: BytesMut { bytes: to, len: self.len, rows: 1 }, marks: &mut marks };
         self.ops.iter().for_each(|op| rows.apply(op));
+        let to = &mut scratch.as_mut_bytes()[..self.len];
+        if let Some((place, default)) = &self.filled {
+            to[place.clone()].copy_from_slice(default);
+        }
+        if let Some(field) = &self.checked
+            && !settle(field, &mut to[self.place.clone()])
+            && field.narrow() != Narrow::Clamp
+        {
+            return None;
+        }
         marks[0].is_done().then(|| &scratch.as_bytes()[self.place.clone()])
     }
 }
