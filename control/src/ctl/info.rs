@@ -59,6 +59,12 @@ fn layout_document(layout: &Descriptor) -> Value {
             "narrow": field.narrow(),
             "default": field.default_value(),
             "compute": field.compute(),
+            "elements": field.elements(),
+            "range": field.range().map(|(min, max)| [min, max].map(end)),
+            "cases": field.cases().map(|cases| {
+                let case = |(number, name): (u32, &str)| (name.to_owned(), json!(number));
+                cases.iter().map(case).collect::<serde_json::Map<_, _>>()
+            }),
         })
     };
     json!({
@@ -100,12 +106,28 @@ fn text(binary: &Binary) -> String {
     text
 }
 
+/// A range's end: it has 64 bits, with a sign or without.
+fn end(number: i128) -> Value {
+    u64::try_from(number).map_or_else(|_| json!(number as i64), |number| json!(number))
+}
+
+/// What a field may hold, where not all that fits is valid: `1..=64`, `0 down, 1 up`.
+fn valid(field: &Field) -> String {
+    match (field.range(), field.cases()) {
+        (Some((min, max)), _) => format!("{min}..={max}"),
+        (None, Some(cases)) => {
+            cases.iter().map(|(number, name)| format!("{number} {name}")).collect::<Vec<_>>().join(", ")
+        }
+        (None, None) => String::new(),
+    }
+}
+
 fn layout_text(layout: &Descriptor) -> String {
-    let mut fields = table(&["offset", "bytes", "id", "field", "type", "unit", "too large", "if lacking"]);
+    let mut fields = table(&["offset", "bytes", "id", "field", "type", "unit", "valid", "does not fit", "if lacking"]);
     for field in layout.fields() {
         let lacking = match (field.compute(), field.default_value()) {
             (Some(function), _) => format!("computed by `{function}`"),
-            (None, Some(value)) => value.to_string(),
+            (None, Some(value)) => field.cell(value).shown().to_string(),
             (None, None) => "refused".to_owned(),
         };
         fields.add_row([
@@ -115,6 +137,7 @@ fn layout_text(layout: &Descriptor) -> String {
             format!("{}{}", field.name(), if field.is_key() { " (key)" } else { "" }),
             field.type_text(),
             if field.unit().name() == "none" { String::new() } else { field.unit().to_string() },
+            valid(field),
             field.narrow().to_string(),
             lacking,
         ]);

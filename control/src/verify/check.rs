@@ -132,8 +132,9 @@ fn direction(old: &Binary, new: &Binary, assumed: &Assumed, rate: Option<Rate>) 
     let mut tables: Vec<_> = old.layouts.iter().map(|from| table(from, &new.layouts, assumed, rate)).collect();
     let unknown = new.layouts.iter().filter(|to| old.layouts.iter().all(|from| from.table_id() != to.table_id()));
     tables.extend(unknown.map(|to| created(to, assumed)));
+    let encoding = old.layouts.iter().map(|layout| layout.encoding().into()).max().unwrap_or(0);
     let refusals = match (&old.facts.versions, &new.facts.versions) {
-        (Some(old), Some(new)) => old.refusals(new),
+        (Some(old), Some(new)) => old.refusals(new, encoding),
         _ => Vec::new(),
     };
     let worst = tables.iter().map(|table| table.verdict).max().unwrap_or(Verdict::Ok);

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use shm_state::descriptor::{Descriptor, FieldType};
+use shm_state::descriptor::{Descriptor, Field, FieldType};
 use shm_state::row::{RowView, Value};
 use shm_state::schema::{ComputeFn, Schema};
 use shm_state::translate::{Loss, Plan};
@@ -76,8 +76,16 @@ impl Rate {
 
 /// A schema with a constant in place of each function that the layout names.
 fn stand_ins(layout: &Descriptor) -> Schema {
-    let computed = layout.fields().iter().filter_map(|field| Some((field.compute()?, constant(field.ty()))));
+    let computed = layout.fields().iter().filter_map(|field| Some((field.compute()?, stand_in(field))));
     computed.fold(Schema::new(layout.name()), |schema, (name, function)| schema.compute(name, function))
+}
+
+fn stand_in(field: &Field) -> ComputeFn {
+    match field.elements() {
+        None => constant(field.ty()),
+        // How long it is hardly matters here: one that does not fit costs more, not less.
+        Some(_) => |_| Value::List(Vec::new()),
+    }
 }
 
 fn constant(ty: FieldType) -> ComputeFn {

@@ -33,6 +33,7 @@ pub struct Descriptor {
 }
 
 struct Inner {
+    encoding: u16,
     table_id: u32,
     layout_version: u32,
     record_len: usize,
@@ -91,6 +92,7 @@ impl Descriptor {
             small_ids.push(index);
         }
         let inner = Inner {
+            encoding: header.encoding.get(),
             table_id: header.table_id.get(),
             layout_version: header.layout_version.get(),
             record_len: record_len as usize,
@@ -154,6 +156,11 @@ impl Descriptor {
     /// Fingerprint of the bytes that were parsed. Equal fingerprints mean equal layouts.
     pub fn fingerprint(&self) -> u64 {
         self.inner.fingerprint
+    }
+
+    /// The encoding of the bytes that were parsed: what a reader has to know.
+    pub fn encoding(&self) -> u16 {
+        self.inner.encoding
     }
 
     /// Stable id of the table.
