@@ -19,6 +19,7 @@ pub mod owner;
 pub mod places;
 pub mod prelude;
 pub mod recover;
+pub mod registry;
 pub mod row;
 pub mod schema;
 pub mod segment;
