@@ -145,6 +145,16 @@ pub trait Layout: Record {
     }
 }
 
+/// The text of a padded name, if it is one.
+pub(crate) fn name_text(bytes: &[u8; NAME_LEN]) -> Option<std::sync::Arc<str>> {
+    check::name(bytes).ok().map(|()| field::text(bytes))
+}
+
+/// `text`, padded with zeros.
+pub(crate) const fn padded_name(text: &str) -> [u8; NAME_LEN] {
+    wire::padded(text)
+}
+
 /// The bytes of a wire form. For `#[derive(Layout)]`, whose users need not have zerocopy's traits in scope.
 #[doc(hidden)]
 pub fn wire_bytes<W: IntoBytes + Immutable>(wire: &W) -> &[u8] {

@@ -57,6 +57,22 @@ pub enum Action {
         /// The value as people write it.
         value: String,
     },
+    /// Made by a migration.
+    Migrated {
+        /// Name of the migration.
+        migration: String,
+        /// There is no way back.
+        one_way: bool,
+        /// What happens to a value that does not fit.
+        policy: Narrow,
+    },
+    /// Lacking in the destination; a migration makes other fields of it.
+    Consumed {
+        /// Name of the migration.
+        migration: String,
+        /// Not all of those have a place in the destination.
+        spilt: bool,
+    },
     /// Lacking in the destination; lost.
     Dropped,
 }
@@ -72,6 +88,8 @@ impl Action {
             Self::Converted { rounded, policy, .. } => {
                 *rounded || policy.is_some_and(|policy| policy != Narrow::Refuse)
             }
+            Self::Migrated { one_way, policy, .. } => *one_way || *policy != Narrow::Refuse,
+            Self::Consumed { spilt, .. } => *spilt,
             Self::Dropped => true,
         }
     }
@@ -91,7 +109,7 @@ impl Action {
     /// unit that would not fit lies centuries ahead.)
     pub(super) fn keeps_aside(&self) -> bool {
         match self {
-            Self::Dropped => true,
+            Self::Dropped | Self::Consumed { spilt: true, .. } => true,
             Self::Narrowed { policy, .. } | Self::Checked { policy, .. } => *policy == Narrow::Clamp,
             Self::Converted { rounded, .. } => *rounded,
             _ => false,
@@ -115,6 +133,13 @@ impl fmt::Display for Action {
             }
             Self::Computed { function, .. } => write!(f, "computed by `{function}`"),
             Self::Defaulted { value } => write!(f, "defaulted to {value}"),
+            Self::Migrated { migration, one_way, policy } => {
+                let way = if *one_way { " without a way back" } else { "" };
+                write!(f, "made by migration `{migration}`{way}, {}", excess(*policy))
+            }
+            Self::Consumed { migration, spilt } => {
+                write!(f, "taken by migration `{migration}`{}", if *spilt { ", in part" } else { "" })
+            }
             Self::Dropped => f.write_str("dropped"),
         }
     }

@@ -1,6 +1,7 @@
 //! Decides what happens to a field, through the intermediate meaning, or refuses by name.
 
 use super::action::{Action, FieldAction};
+use super::chain::Hop;
 use super::loss::{EVENTS_MAX, EventKind, Ledger};
 use super::plan::Computed;
 use super::refusal::{Refusal, RefusalKind};
@@ -222,6 +223,12 @@ impl<'a> Compiler<'a> {
         Ok(Action::Defaulted { value: value.to_string() })
     }
 
+    /// A field of the source that a migration takes and the destination does not know. `spilt` when not all that the
+    /// migration gives has a place there.
+    pub(super) fn consumed(&mut self, from: &Field, hop: &Hop, spilt: bool) {
+        self.done(from, None, Action::Consumed { migration: hop.name.to_string(), spilt });
+    }
+
     pub(super) fn unknown_to_destination(&mut self, from: &Field) -> Result<(), Refusal> {
         if from.is_key() {
             let why = "it is part of the source's key, and the destination lacks it";
@@ -251,13 +258,21 @@ impl<'a> Compiler<'a> {
         Ok(Excess { policy: to.narrow(), event: self.event(to, kind)? })
     }
 
-    fn event(&mut self, to: &Field, kind: EventKind) -> Result<EventId, Refusal> {
+    pub(super) fn event(&mut self, to: &Field, kind: EventKind) -> Result<EventId, Refusal> {
         match self.ledger.event(to, kind) {
             Some(event) => Ok(event),
-            None => {
-                let why = format!("more than {} sorts of losses in one plan", EVENTS_MAX);
-                self.refuse(RefusalKind::TooManyLosses, to, why, "change fewer fields in one layout version")
-            }
+            None => Err(self.too_many(to.name())),
+        }
+    }
+
+    /// There is no number left for what may happen to `what`.
+    pub(super) fn too_many(&self, what: &str) -> Refusal {
+        Refusal {
+            kind: RefusalKind::TooManyLosses,
+            table: self.destination.name().to_owned(),
+            field: Some(what.to_owned()),
+            why: format!("more than {EVENTS_MAX} sorts of losses in one plan"),
+            remedy: "change fewer fields in one layout version".into(),
         }
     }
 }

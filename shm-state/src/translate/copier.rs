@@ -103,6 +103,8 @@ pub struct Copier {
     followers: Vec<Box<dyn Follower>>,
     /// Live records in slots that the destination does not have.
     stranded: Stranded,
+    /// See [`Plan::rekeys`].
+    rekeys: bool,
     /// Nanoseconds that a slot took when slots were copied one here, one there.
     slot_ns: f64,
     copied: u64,
@@ -122,7 +124,8 @@ impl Copier {
         schema: &Schema,
         Origin { marking, generation, layers }: Origin,
     ) -> Result<Self, CopyError> {
-        let plan = Plan::compile(source.descriptor(), destination.descriptor())?;
+        let migrations: Vec<_> = schema.migration_facts().cloned().collect();
+        let plan = Plan::compile_with(source.descriptor(), destination.descriptor(), &migrations)?;
         let runner = plan.bind(schema)?;
         let (keeper, restorer, layers) = aside(&plan, &destination, generation, layers)?;
         let transfer = Transfer::new(&runner, keeper, restorer);
@@ -140,6 +143,7 @@ impl Copier {
             marking,
             followers: Vec::new(),
             stranded,
+            rekeys: plan.rekeys(),
             slot_ns: SLOT_NS,
             copied: 0,
             passes: 0,
@@ -273,6 +277,11 @@ impl Copier {
         self.layers.carried.iter().chain(&self.layers.made)
     }
 
+    /// Whether keys change on the way, so that an index over the records has to be made anew beside them.
+    pub fn rekeys(&self) -> bool {
+        self.rekeys
+    }
+
     /// The layer that holds what the destination cannot.
     pub fn made_layer(&self) -> Option<&Layer> {
         self.layers.made.as_ref()
@@ -395,7 +404,7 @@ fn aside(
     generation: u64,
     old: Vec<Layer>,
 ) -> Result<(Option<Keeper>, Option<Restorer>, Layers), CopyError> {
-    let restorer = Restorer::new(old, plan.source(), plan.destination())?;
+    let restorer = Restorer::new(old, plan)?;
     let id = destination.segment().id();
     let fields = Keeper::fields(plan).map_err(|source| RegionError::Descriptor { segment: id, source })?;
     let region_id = destination.segment().prelude().region_id;

@@ -8,6 +8,7 @@
 mod action;
 mod afterwards;
 mod aside;
+mod chain;
 mod compile;
 mod compile_facts;
 mod computed;
@@ -18,6 +19,7 @@ mod index_builder;
 mod kernel;
 mod loss;
 mod memory;
+mod migrate;
 mod plan;
 mod refusal;
 mod run;

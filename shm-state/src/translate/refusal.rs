@@ -19,7 +19,9 @@ pub enum RefusalKind {
     BytesShrink,
     /// Elements of an array would be cut off, and its policy does not allow that.
     ArrayShrinks,
-    /// A compute function is not known to this binary.
+    /// A migration leads forwards only, or past one of the layouts.
+    OneWay,
+    /// A compute function or a migration is not known to this binary.
     UnknownFunction,
     /// More sorts of losses than can be counted.
     TooManyLosses,

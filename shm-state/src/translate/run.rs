@@ -6,6 +6,7 @@ use super::fast::Fast;
 use super::kernel::Rows;
 use super::loss::{Loss, RowMarks};
 use super::memory::{Bytes, BytesMut, Sink, Slots, Source};
+use super::migrate::Migrating;
 use super::plan::Plan;
 use super::words::{self, Op};
 use crate::descriptor::Descriptor;
@@ -53,7 +54,7 @@ pub enum RowOutcome {
 }
 
 impl Runner {
-    pub(super) fn new(plan: &Plan, functions: Vec<Function>) -> Self {
+    pub(super) fn new(plan: &Plan, functions: Vec<Function>, migrating: Option<Migrating>) -> Self {
         let computing = plan.computed().iter().cloned().zip(functions);
         let ops = words::operations(plan.steps(), plan.template());
         let strides = [plan.source(), plan.destination()].map(|layout| layout.record_len() / 8 + 1);
@@ -63,7 +64,7 @@ impl Runner {
             fast: Fast::new(&ops, strides),
             ops,
             computing: computing.map(|(what, function)| Computing::new(what, function, plan.source())).collect(),
-            afterwards: Afterwards::new(plan),
+            afterwards: Afterwards::new(plan, migrating),
             rejections: plan.ledger().rejections().collect(),
         };
         Self { program: Arc::new(program) }

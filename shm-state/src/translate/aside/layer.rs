@@ -3,6 +3,7 @@
 use crate::descriptor::Descriptor;
 use crate::error::RegionError;
 use crate::prelude::{Kind, SegmentId};
+use crate::schema::MigrationFacts;
 use crate::segment::{Segment, Spec};
 use crate::table::{Geometry, Meta, RecordsView, Slot};
 use crate::translate::{Plan, Refusal};
@@ -28,8 +29,13 @@ impl Layer {
     ///
     /// # Errors
     /// What cannot be translated.
-    pub fn bytes_between(source: &Descriptor, destination: &Descriptor, capacity: usize) -> Result<usize, Refusal> {
-        let fields = super::Keeper::fields(&Plan::compile(source, destination)?);
+    pub fn bytes_between(
+        source: &Descriptor,
+        destination: &Descriptor,
+        migrations: &[MigrationFacts],
+        capacity: usize,
+    ) -> Result<usize, Refusal> {
+        let fields = super::Keeper::fields(&Plan::compile_with(source, destination, migrations)?);
         Ok(fields.ok().flatten().map_or(0, |fields| Self::bytes(&fields, capacity)))
     }
 

@@ -9,7 +9,7 @@ use crate::translate::memory::{Bytes, BytesMut};
 use crate::translate::step::Step;
 use crate::translate::valid::settle;
 use crate::translate::words::{Op, additions};
-use crate::translate::{Refusal, RowMarks};
+use crate::translate::{Plan, Refusal, RowMarks};
 use std::ops::Range;
 use zerocopy::IntoBytes;
 
@@ -68,15 +68,14 @@ struct Conversion {
 }
 
 impl Restorer {
-    /// Plans the restoration of `layers` into records that are translated from `source` to `destination`.
+    /// Plans the restoration of `layers` into records that are translated by `plan`. What a migration makes is newer than
+    /// what any layer holds of it.
     ///
     /// # Errors
     /// A layer holds a field that means something else in another layout.
-    pub(in crate::translate) fn new(
-        mut layers: Vec<Layer>,
-        source: &Descriptor,
-        destination: &Descriptor,
-    ) -> Result<Self, Refusal> {
+    pub(in crate::translate) fn new(mut layers: Vec<Layer>, plan: &Plan) -> Result<Self, Refusal> {
+        let (source, destination) = (plan.source(), plan.destination());
+        let migrated: Vec<u32> = plan.migrated().collect();
         layers.sort_by_key(|layer| std::cmp::Reverse(layer.generation()));
         let mut planned: Vec<Origin> = Vec::with_capacity(layers.len());
         // Fields of layers and where each lies, in order of age.
@@ -88,6 +87,9 @@ impl Restorer {
                     spent = false;
                     continue;
                 };
+                if migrated.contains(&field.id()) {
+                    continue;
+                }
                 let conversion = Conversion::plan(layer.fields(), field, destination, to)?;
                 spent &= conversion.exact;
                 let mut peers = Vec::new();
