@@ -6,6 +6,7 @@ mod random;
 use proptest::prelude::*;
 use random::{Counts, bytes, layout, naive, record, schema, shared};
 use shm_state::Descriptor;
+use shm_state::row::Row;
 use shm_state::translate::{Action, FieldCount, Loss, Plan, RowMarks, RowOutcome, SlotLosses};
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -60,7 +61,9 @@ proptest! {
                     prop_assert_eq!(to.decode(&out), row);
                     prop_assert!(padding(&to, &out).iter().all(|&byte| byte == 0));
                     if plan.is_identity() {
-                        prop_assert_eq!(from.decode(&source), to.decode(&out));
+                        // Names of cases may have been added or taken away.
+                        let values = |row: Row| row.iter().map(|cell| (cell.id, cell.value.clone())).collect::<Vec<_>>();
+                        prop_assert_eq!(values(from.decode(&source)), values(to.decode(&out)));
                     }
                 }
                 RowOutcome::Dropped => dropped += 1,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use shm_state::descriptor::{Descriptor, Field};
+use shm_state::schema::MigrationFacts;
 
 use super::render::{right, table};
 use super::run::{give_up, print, print_json};
@@ -42,7 +43,21 @@ fn document(binary: &Binary) -> Value {
         "executable": executable,
         "version": package,
         "versions": versions.is_some().then_some(ranges),
+        "migrations": binary.migrations.iter().map(migration_document).collect::<Vec<_>>(),
         "tables": binary.layouts.iter().map(layout_document).collect::<Vec<_>>(),
+    })
+}
+
+fn migration_document(migration: &MigrationFacts) -> Value {
+    let MigrationFacts { table, name, from, to, consumes, produces, one_way } = migration;
+    json!({
+        "table_id": table,
+        "name": &**name,
+        "from": from,
+        "to": to,
+        "consumes": consumes,
+        "produces": produces,
+        "one_way": one_way,
     })
 }
 
@@ -99,6 +114,14 @@ fn text(binary: &Binary) -> String {
     line("version", &or_not(said.package));
     let ranges: Vec<_> = said.ranges.iter().map(|(subject, range)| format!("{subject} {range}")).collect();
     line("supports", &or_not(versions.is_some().then(|| ranges.join(", "))));
+    for MigrationFacts { table, name, from, to, consumes, produces, one_way } in binary.migrations.iter() {
+        let arrow = if *one_way { "→" } else { "↔" };
+        let _ = writeln!(
+            text,
+            "{:<11} {name}: table {table}, layout {from} {arrow} {to}, fields {consumes:?} {arrow} {produces:?}",
+            "migration"
+        );
+    }
     for layout in binary.layouts.iter() {
         text.push('\n');
         text.push_str(&layout_text(layout));

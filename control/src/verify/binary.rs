@@ -11,6 +11,7 @@ use std::sync::Arc;
 use handover::messages::Fault;
 use sha2::{Digest, Sha256};
 use shm_state::descriptor::Descriptor;
+use shm_state::schema::MigrationFacts;
 use thiserror::Error;
 
 use super::elf::{self, ElfError, Linked};
@@ -73,7 +74,7 @@ impl BinaryError {
                 ElfError::OtherMachine { .. } => ("binary-other-machine", "use the build for this host"),
                 ElfError::Damaged(_) => ("binary-damaged", "copy it again and compare checksums"),
                 ElfError::NoNote => ("binary-no-note", "name a dataplane executable of hitless"),
-                ElfError::BadNote(_) | ElfError::BadVersions(_) => {
+                ElfError::BadNote(_) | ElfError::BadVersions(_) | ElfError::BadMigrations(_) => {
                     ("binary-bad-note", "use a release build of the dataplane")
                 }
             },
@@ -91,6 +92,8 @@ pub struct Binary {
     pub sha256: String,
     /// The layouts that it serves.
     pub layouts: Arc<[Descriptor]>,
+    /// The migrations that it knows.
+    pub migrations: Arc<[MigrationFacts]>,
     /// What it is beside.
     pub facts: Arc<Facts>,
     file: Arc<File>,
@@ -166,12 +169,13 @@ impl Binary {
         let mut bytes = Vec::with_capacity(metadata.len() as usize);
         file.read_to_end(&mut bytes).map_err(unreadable)?;
         let own = own_header().map_err(unreadable)?;
-        let elf::Elf { machine, linked, interpreter, layouts, versions } =
+        let elf::Elf { machine, linked, interpreter, layouts, versions, migrations } =
             elf::read(&bytes, &own).map_err(|source| BinaryError::Elf { path: path.to_owned(), source })?;
         Ok(Self {
             path: path.to_owned(),
             sha256: hex(&Sha256::digest(&bytes)),
             layouts: layouts.into(),
+            migrations: migrations.into(),
             facts: Arc::new(Facts { bytes: metadata.len(), machine, linked, interpreter, versions }),
             file: Arc::new(file),
             identity: Identity::of(&metadata),
@@ -271,6 +275,7 @@ mod tests {
         let binary = Binary {
             path: path.clone(),
             sha256: hex(&Sha256::digest("old")),
+            migrations: Arc::new([]),
             layouts: Arc::default(),
             facts: Arc::new(Facts {
                 bytes: 3,

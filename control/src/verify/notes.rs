@@ -1,16 +1,17 @@
-//! The notes of this product in an executable: layouts, and the versions of what it speaks.
+//! The notes of this product in an executable: layouts, the versions of what it speaks, and migrations.
 
 use object::Endianness;
 use object::elf::FileHeader64;
 use object::read;
 use object::read::elf::{FileHeader, NoteIterator, ProgramHeader, SectionHeader};
-use shm_state::note::{NOTE_LAYOUTS, NOTE_NAME, NOTE_VERSIONS, SECTION};
+use shm_state::note::{NOTE_LAYOUTS, NOTE_MIGRATIONS, NOTE_NAME, NOTE_VERSIONS, SECTION};
 
 /// Contents of the notes, as they lie in the file.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Notes<'a> {
     pub(super) layouts: Option<&'a [u8]>,
     pub(super) versions: Option<&'a [u8]>,
+    pub(super) migrations: Option<&'a [u8]>,
 }
 
 impl<'a> Notes<'a> {
@@ -50,6 +51,7 @@ impl<'a> Notes<'a> {
             let place = match note.n_type(endian).0 {
                 NOTE_LAYOUTS => &mut self.layouts,
                 NOTE_VERSIONS => &mut self.versions,
+                NOTE_MIGRATIONS => &mut self.migrations,
                 _ => continue,
             };
             place.get_or_insert(note.desc());

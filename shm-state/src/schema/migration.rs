@@ -5,6 +5,7 @@
 //! is declared by field id ([`MigrationDesc`], a constant), so that a plan can be made without its code.
 
 use crate::descriptor::{NAME_LEN, name_text, padded_name};
+use crate::places::{Place, places};
 use crate::row::Row;
 use std::fmt;
 use std::sync::Arc;
@@ -46,6 +47,20 @@ pub struct MigrationDesc {
 }
 
 const _: () = assert!(size_of::<MigrationDesc>() == 120);
+
+/// Byte map of a declaration.
+pub const MIGRATION_PLACES: &[Place] = places!(MigrationDesc {
+    len: "bytes of the declaration; at least 120, readers skip what they do not know",
+    table: "stable id of the table",
+    from: "layout version that it leads from",
+    to: "layout version that it leads to; higher",
+    flags: "1 one-way",
+    consumes: "field ids that it takes, the first of `ids`",
+    produces: "field ids that it gives, those behind",
+    reserved: "0",
+    name: "name, padded with zeros",
+    ids: "field ids of 32 bits each; 0 where there are no more",
+});
 
 impl MigrationDesc {
     /// A migration of records of `table` from one layout version to a higher one: which fields of the lower one it
@@ -158,6 +173,12 @@ impl Migration {
         let facts = MigrationFacts::of(desc).expect("a migration names each of its fields once");
         assert!(facts.one_way, "migration `{}` was not declared one-way", facts.name);
         Self { facts, up, down: None }
+    }
+
+    /// Without its code: it refuses every row.
+    pub(super) fn stand_in(facts: MigrationFacts) -> Self {
+        let refuse: MigrateFn = |_| Err("its code is not at hand".to_owned());
+        Self { down: (!facts.one_way).then_some(refuse), up: refuse, facts }
     }
 
     /// What is declared of it.

@@ -112,7 +112,7 @@ fn descriptors(page: &mut String) {
 }
 
 fn notes(page: &mut String) {
-    use shm_state::note::{NOTE_LAYOUTS, NOTE_NAME, NOTE_VERSIONS, SECTION, Subject, TEXT_LEN};
+    use shm_state::note::{NOTE_LAYOUTS, NOTE_MIGRATIONS, NOTE_NAME, NOTE_VERSIONS, SECTION, Subject, TEXT_LEN};
     say(page, "## ELF notes\n\nWhat an executable carries, so that a swap can be foretold from files alone.");
     say(
         page,
@@ -120,9 +120,11 @@ fn notes(page: &mut String) {
             "Section `{SECTION}`, name `{NOTE_NAME}`. Type {NOTE_LAYOUTS}: the descriptors of the layouts that it serves, \
              one after the other. Type {NOTE_VERSIONS}: entries of subject (16 bits), form (16), length of the value \
              (32, a multiple of 4) and value. Form 1 is a text of {TEXT_LEN} bytes, padded with zeros; form 2 the oldest \
-             and the newest supported version (32 bits each). Other types, subjects and forms are skipped."
+             and the newest supported version (32 bits each). Other types, subjects and forms are skipped. \
+             Type {NOTE_MIGRATIONS}: declarations of migrations, each:"
         ),
     );
+    map(page, shm_state::schema::MIGRATION_PLACES);
     numbers(page, "Subjects", Subject::ALL.iter().map(|subject| (*subject as u32, subject.name())));
 }
 
