@@ -15,6 +15,7 @@ mod facts;
 mod field;
 mod parse;
 pub mod places;
+mod rule_text;
 mod spec;
 mod subset;
 mod types;

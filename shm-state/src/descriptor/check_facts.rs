@@ -112,7 +112,7 @@ pub(super) const fn facts(
     if let Err(problem) = cases(facts.cases, ty, len) {
         return Err(FieldProblem::Fact(problem));
     }
-    if entry.flags & FLAG_DEFAULT == 0 || !(facts.range.is_some() || !facts.cases.is_empty()) {
+    if entry.flags & FLAG_DEFAULT == 0 || facts.range.is_none() && facts.cases.is_empty() {
         return Ok(());
     }
     let value = default(entry, ty, len);

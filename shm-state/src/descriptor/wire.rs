@@ -1,6 +1,6 @@
 //! The wire form: plain old data, little endian, alignment 1, made in constants.
 
-use super::check::{self, FieldProblem, NameProblem};
+use super::check;
 use super::{
     DEFAULT_LEN, ENTRY_LEN, FIELDS_MAX, FLAG_DEFAULT, FLAG_KEY, FieldSpec, FieldType, HEADER_LEN, MAGIC, NAME_LEN,
     Narrow, RECORD_LEN_MAX, Unit, facts,
@@ -203,7 +203,7 @@ impl<const N: usize> ConstDescriptor<N> {
     /// A descriptor whose fields are given in order of their offsets, and of which their entries say all.
     ///
     /// # Panics
-    /// (At compile time, in a constant.) When any rule is broken: see [`FieldProblem`].
+    /// (At compile time, in a constant.) When any rule is broken: see [`super::FieldProblem`].
     pub const fn new(table: u32, version: u32, name: &str, record_len: usize, fields: [FieldDesc; N]) -> Self {
         let mut specs = [FieldSpec::new(FieldDesc::EMPTY); N];
         let mut i = 0;
@@ -219,7 +219,7 @@ impl<const N: usize, const X: usize> ConstDescriptor<N, X> {
     /// A descriptor whose fields are given in order of their offsets; `X` is [`super::facts_len`] of them.
     ///
     /// # Panics
-    /// (At compile time, in a constant.) When any rule is broken: see [`FieldProblem`].
+    /// (At compile time, in a constant.) When any rule is broken: see [`super::FieldProblem`].
     pub const fn of(table: u32, version: u32, name: &str, record_len: usize, specs: &[FieldSpec<'_>]) -> Self {
         assert!(N == specs.len(), "layout: another number of fields");
         assert!(N > 0, "layout: no fields");
@@ -257,42 +257,6 @@ pub const fn assert_rules(specs: &[FieldSpec<'_>], record_len: usize) {
             panic!("{}", problem.text());
         }
         i += 1;
-    }
-}
-
-impl FieldProblem {
-    /// The rule that was broken, for a compile error.
-    const fn text(self) -> &'static str {
-        match self {
-            Self::ZeroId => "layout: field id 0; ids start at 1",
-            Self::DuplicateId { .. } => "layout: two fields have the same id",
-            Self::DuplicateName { .. } => "layout: two fields have the same name",
-            Self::UnknownType { .. } => "layout: unknown field type",
-            Self::UnknownUnit { .. } => "layout: unknown unit",
-            Self::UnknownNarrow { .. } => "layout: unknown narrowing policy",
-            Self::Length { .. } => "layout: a field of this type cannot have this width",
-            Self::UnitForType { .. } => "layout: a field of this type cannot have this unit",
-            Self::NarrowForType { .. } => "layout: a field of this type cannot have this narrowing policy",
-            Self::OutOfRecord { .. } => "layout: field outside of the record",
-            Self::OutOfOrder => "layout: fields are not in order of their offsets",
-            Self::Overlap { .. } => "layout: fields overlap",
-            Self::DefaultTooLong => "layout: the default is longer than its field",
-            Self::Name(problem) => problem.text(),
-            Self::ComputeName(_) => "layout: bad name of a compute function",
-            Self::Fact(problem) => problem.text(),
-        }
-    }
-}
-
-impl NameProblem {
-    const fn text(self) -> &'static str {
-        match self {
-            Self::Empty => "layout: empty name",
-            Self::NotText => "layout: a name is not text",
-            Self::Character => "layout: a name may only have letters, digits, '_', '-' and '.'",
-            Self::TooLong => "layout: a name is longer than 32 bytes",
-            Self::Padding => "layout: a name is not padded with zeros",
-        }
     }
 }
 

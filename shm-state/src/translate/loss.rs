@@ -8,10 +8,11 @@
 use super::plan::Plan;
 use super::refusal::{Refusal, RefusalKind};
 use super::run::RowOutcome;
+use super::said::Said;
 use super::step::EventId;
 use crate::descriptor::Field;
 use serde::{Deserialize, Serialize, Serializer};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Most sorts of losses (a field and a [`EventKind`]) in one plan: a record's marks fit one word.
 pub(super) const EVENTS_MAX: usize = 63;
@@ -51,28 +52,6 @@ struct Event {
     /// Of a migration that refused: why.
     said: Option<Said>,
 }
-
-/// Why a migration refused the record that it refused last. Clones share it; it tells nothing apart.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Said(Arc<Mutex<String>>);
-
-impl Said {
-    pub(super) fn set(&self, why: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = why;
-    }
-
-    fn get(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl PartialEq for Said {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Said {}
 
 impl Ledger {
     pub(super) fn new(table: &str) -> Self {

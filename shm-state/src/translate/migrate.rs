@@ -3,9 +3,10 @@
 use super::chain::{Chain, Hop};
 use super::compile::Compiler;
 use super::kernel::exceeds;
-use super::loss::{EventKind, RowMarks, Said};
+use super::loss::{EventKind, RowMarks};
 use super::plan::Plan;
 use super::refusal::{Refusal, RefusalKind};
+use super::said::Said;
 use super::step::{EventId, Excess};
 use super::store::{Stored, store};
 use crate::descriptor::{Descriptor, Field};

@@ -1,8 +1,9 @@
 //! Translation of records from one layout into another, compiled from two descriptors.
 //!
-//! [`Plan::compile`] is pure: it decides what happens to each field, or refuses by name. [`Plan::bind`] adds
+//! [`Plan::compile_with`] is pure: it decides what happens to each field, or refuses by name. [`Plan::bind`] adds
 //! the code that computed fields need. [`Runner::run`] applies the result to one record, [`Runner::run_many`] and
-//! [`Runner::run_slots`] to many at a time, none of them allocating. [`Loss`] counts what did not fit. A [`Copier`] does
+//! [`Runner::run_slots`] to many at a time, none of them allocating
+//! but where migrations run. [`Loss`] counts what did not fit. A [`Copier`] does
 //! it to a table that its holder writes to.
 
 mod action;
@@ -23,6 +24,7 @@ mod migrate;
 mod plan;
 mod refusal;
 mod run;
+mod said;
 mod step;
 mod store;
 #[cfg(test)]
