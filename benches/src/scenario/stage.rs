@@ -46,6 +46,12 @@ pub(super) struct Stage<'a> {
     faults: Vec<String>,
 }
 
+/// Binds this thread to the core under test: for measurements of this process itself.
+pub(super) fn settle_on(host: &Host) {
+    // Where it is refused, noise is the only harm.
+    let _ = place::pin(&[host.placement().dut]);
+}
+
 /// Keeps the calling thread, and what it starts, beside the load: the core under test is left alone. Returns who runs
 /// where, which cannot be told from this thread afterwards.
 pub(super) fn stand_aside(host: &Host) -> Placement {

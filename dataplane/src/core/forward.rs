@@ -161,7 +161,9 @@ impl<R: FlowRecord> Forwarder<R> {
             scope: packet.sender.scope,
             listener: socket.id,
         };
-        Lookup { key, hash: self.flows.hash(&key) }
+        let hash = self.flows.hash(&key);
+        self.flows.prefetch_buckets(hash);
+        Lookup { key, hash }
     }
 
     /// From a client, stage 2: the record asked for.

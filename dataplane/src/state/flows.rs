@@ -101,15 +101,19 @@ impl<R: FlowRecord> FlowTable<R> {
         [self.records.segment(), self.index.segment()]
     }
 
-    /// First stage of a look-up: hashes the key and asks for its buckets.
+    /// First stage of a look-up: hashes the key.
     #[inline]
     pub fn hash(&self, key: &FlowKey) -> KeyHash {
-        let hash = self.index.hash(&key.bytes());
-        self.index.prefetch(hash);
-        hash
+        self.index.hash(&key.bytes())
     }
 
-    /// Second stage: asks for the record that the buckets point to.
+    /// Second stage: asks for the key's buckets.
+    #[inline]
+    pub fn prefetch_buckets(&self, hash: KeyHash) {
+        self.index.prefetch(hash);
+    }
+
+    /// Third stage: asks for the record that the buckets point to.
     #[inline]
     pub fn prefetch(&self, hash: KeyHash) {
         if let Some(slot) = self.index.find(hash, |_| true) {
@@ -123,7 +127,7 @@ impl<R: FlowRecord> FlowTable<R> {
         self.records.prefetch(slot);
     }
 
-    /// Third stage: the flow of this key.
+    /// Last stage: the flow of this key.
     #[inline]
     pub fn find(&self, hash: KeyHash, key: &FlowKey) -> Option<Slot> {
         self.index.find(hash, |slot| self.records.meta(slot).live && self.records.get(slot).is(key))
