@@ -7,7 +7,7 @@ use dataplane::state::flow::FlowStart;
 use dataplane::state::flow_v2::FlowV2;
 use dataplane::state::flows::FlowTable;
 use dataplane::state::key::FlowKey;
-use shm_state::table::KeyHash;
+use shm_state::table::{KeyHash, Slot};
 
 use super::{Numbers, timed};
 use crate::error::{Error, Result};
@@ -56,38 +56,44 @@ impl Lookup {
     /// # Errors
     /// A flow was not found.
     pub fn staged(&self) -> Result<Duration> {
-        self.time(|keys, hashes| {
-            for (hash, key) in hashes.iter_mut().zip(keys) {
-                *hash = self.table.hash(key);
-                self.table.prefetch_buckets(*hash);
+        let table = &self.table;
+        self.time(|keys, stages| {
+            for (stage, key) in stages.iter_mut().zip(keys) {
+                stage.hash = table.hash(key);
+                table.prefetch_buckets(stage.hash);
             }
-            hashes.iter().for_each(|hash| self.table.prefetch(*hash));
+            stages.iter_mut().for_each(|stage| stage.candidate = table.prefetch(stage.hash));
         })
     }
 
     /// How long they take when each waits for its memory. Errors like [`Lookup::staged`].
     pub fn plain(&self) -> Result<Duration> {
-        self.time(|keys, hashes| {
-            hashes.iter_mut().zip(keys).for_each(|(hash, key)| *hash = self.table.hash(key));
+        self.time(|keys, stages| {
+            stages.iter_mut().zip(keys).for_each(|(stage, key)| stage.hash = self.table.hash(key));
         })
     }
 
-    fn time(&self, stages: impl Fn(&[FlowKey], &mut [KeyHash])) -> Result<Duration> {
+    fn time(&self, prepare: impl Fn(&[FlowKey], &mut [Stage])) -> Result<Duration> {
         let mut found = 0;
         let time = timed(|| {
-            let mut hashes = [self.table.hash(&key(0)); BATCH];
+            let mut stages = [Stage { hash: self.table.hash(&key(0)), candidate: None }; BATCH];
             for keys in self.keys.chunks(BATCH) {
-                let hashes = &mut hashes[..keys.len()];
-                stages(keys, hashes);
-                found += hashes
-                    .iter()
-                    .zip(keys)
-                    .filter(|(hash, key)| black_box(self.table.find(**hash, key)).is_some())
-                    .count();
+                let stages = &mut stages[..keys.len()];
+                prepare(keys, stages);
+                for (Stage { hash, candidate }, key) in stages.iter().zip(keys) {
+                    found += usize::from(black_box(self.table.find(*hash, key, *candidate)).is_some());
+                }
             }
         });
         if found == self.keys.len() { Ok(time) } else { Err(Error::World("a flow was not found".to_owned())) }
     }
+}
+
+/// What is known of a key that is looked up.
+#[derive(Clone, Copy)]
+struct Stage {
+    hash: KeyHash,
+    candidate: Option<Slot>,
 }
 
 /// The key of flow number `flow`.

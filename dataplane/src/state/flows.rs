@@ -113,12 +113,12 @@ impl<R: FlowRecord> FlowTable<R> {
         self.index.prefetch(hash);
     }
 
-    /// Third stage: asks for the record that the buckets point to.
+    /// Third stage: asks for the record that the buckets point to, which is nearly always the right one.
     #[inline]
-    pub fn prefetch(&self, hash: KeyHash) {
-        if let Some(slot) = self.index.find(hash, |_| true) {
-            self.records.prefetch(slot);
-        }
+    pub fn prefetch(&self, hash: KeyHash) -> Option<Slot> {
+        let candidate = self.index.candidate(hash)?;
+        self.records.prefetch(candidate);
+        Some(candidate)
     }
 
     /// Asks for a record by its slot.
@@ -127,10 +127,11 @@ impl<R: FlowRecord> FlowTable<R> {
         self.records.prefetch(slot);
     }
 
-    /// Last stage: the flow of this key.
+    /// Last stage: the flow of this key, which may be the candidate of the stage before.
     #[inline]
-    pub fn find(&self, hash: KeyHash, key: &FlowKey) -> Option<Slot> {
-        self.index.find(hash, |slot| self.records.meta(slot).live && self.records.get(slot).is(key))
+    pub fn find(&self, hash: KeyHash, key: &FlowKey, candidate: Option<Slot>) -> Option<Slot> {
+        let is_it = |slot: Slot| self.records.is_live(slot) && self.records.get(slot).is(key);
+        candidate.filter(|&slot| is_it(slot)).or_else(|| self.index.find(hash, is_it))
     }
 
     /// A live flow's record; `None` for a slot number that names none.
