@@ -63,7 +63,7 @@ fn damage(tables: &mut Tables, count: usize) -> (Vec<(Finding, u64)>, Vec<FlowKe
     // Far apart, and never one that has ended.
     let mut victims = (0..count).step_by(count / (DAMAGES * 5) / 10 * 10).map(|number| {
         let key = key(number);
-        let slot = flows.find(flows.hash(&key, None), &key, None).expect("a live flow");
+        let slot = flows.find(flows.hash(&key), &key, None).expect("a live flow");
         (key, slot)
     });
     let mut some = || -> Vec<(FlowKey, Slot)> { victims.by_ref().take(DAMAGES).collect() };
@@ -90,7 +90,7 @@ fn damage(tables: &mut Tables, count: usize) -> (Vec<(Finding, u64)>, Vec<FlowKe
         let record = flows.get(*slot);
         let (row, identity) = (record.backend() as usize, record.identity());
         let key = key(count + number);
-        flows.insert(flows.hash(&key, None), start(count + number, row, identity)).expect("room for it");
+        flows.insert(flows.hash(&key), start(count + number, row, identity)).expect("room for it");
         dropped.push(key);
     }
     for number in 0..DAMAGES {
@@ -134,11 +134,11 @@ fn known_damage_is_found_and_counted() {
     assert_eq!(report.live as usize, before - DAMAGES);
     let Tables { flows, .. } = &tables;
     for key in dropped {
-        assert_eq!(flows.find(flows.hash(&key, None), &key, None), None, "dropped");
+        assert_eq!(flows.find(flows.hash(&key), &key, None), None, "dropped");
     }
     for number in (0..count).filter(|number| number % 10 != 9) {
         let key = key(number);
-        let kept = flows.find(flows.hash(&key, None), &key, None).is_some();
+        let kept = flows.find(flows.hash(&key), &key, None).is_some();
         assert!(kept || report.count(Finding::Unreachable) > 0, "flow {number}");
     }
 }

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 /// A live slot's meta word: used once.
 const LIVE: u64 = 1 | 1 << 32;
 /// Slots that the engine is given at a time, as a swap does.
-const ROWS: usize = 32;
+const ROWS: usize = 64;
 
 /// Who translates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

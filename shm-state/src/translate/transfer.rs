@@ -15,7 +15,7 @@ use zerocopy::IntoBytes;
 /// Slots that are moved together.
 pub(super) const ROWS: usize = 64;
 /// Those of them that are moved in one go: their records on both sides fit the first-level cache with ease.
-const WINDOW: usize = 32;
+const WINDOW: usize = 64;
 /// When fewer slots than one in so many are live, each of them is moved by itself.
 const SPARSE: usize = 4;
 
