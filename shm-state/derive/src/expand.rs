@@ -11,7 +11,7 @@ use syn::{Attribute, Data, DeriveInput, Error, Field, Fields, Result};
 /// Expands the derive macro, or says what is wrong where.
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let fields = record_fields(input)?;
-    let LayoutAttribute { table, name, version } = LayoutAttribute::parse(&input.attrs, input.ident.span())?;
+    let LayoutAttribute { table, name, version, secret } = LayoutAttribute::parse(&input.attrs, input.ident.span())?;
     let mut described = Vec::new();
     let mut problems: Option<Error> = None;
     for field in fields {
@@ -51,6 +51,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             const TABLE: u32 = #table;
             const VERSION: u32 = #version;
             const NAME: &'static str = #name;
+            const SECRET: bool = #secret;
             const WIRE: Self::Wire = ::shm_state::descriptor::ConstDescriptor::new(
                 #table,
                 #version,

@@ -39,7 +39,8 @@ impl<R: Layout> Records<R> {
     /// See [`RegionError`].
     pub fn create(region_id: [u8; 16], capacity: usize) -> Result<Self, RegionError> {
         let geometry = Geometry::new(capacity, size_of::<R>());
-        let segment = Segment::create(Spec {
+        let create = if R::SECRET { Segment::create_secret } else { Segment::create };
+        let segment = create(Spec {
             id: Self::id(),
             region_id,
             layout_version: R::VERSION,

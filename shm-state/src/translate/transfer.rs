@@ -11,6 +11,7 @@ use crate::table::{Meta, RecordsView, SlotWords};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use zerocopy::IntoBytes;
+use zeroize::Zeroize;
 
 /// Slots that are moved together.
 pub(super) const ROWS: usize = 64;
@@ -179,6 +180,14 @@ impl Transfer {
             word.store(Meta { live: after.is_some(), ..*meta }.encode(), Ordering::Release);
         }
         stored
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        // The table may have been one of secrets.
+        self.from.zeroize();
+        self.to.zeroize();
     }
 }
 
