@@ -132,6 +132,8 @@ pub trait Layout: Record {
     const VERSION: u32;
     /// Name of the table.
     const NAME: &'static str;
+    /// Whether its records must not reach a disk: see [`crate::prelude::FLAG_SECRET`].
+    const SECRET: bool = false;
     /// The wire form, for the ELF note.
     const WIRE: Self::Wire;
 

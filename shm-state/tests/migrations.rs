@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use shm_state::row::{Row, Value};
-use shm_state::schema::{Migration, MigrationDesc, MigrationFacts, Schema};
+use shm_state::schema::{MigrateFn, Migration, MigrationDesc, MigrationFacts, Schema};
 use shm_state::table::{Index, Records, RecordsView, Slot};
 use shm_state::translate::{
     Action, Copier, IndexBuilder, Layer, Loss, Marking, Origin, Plan, Refusal, RefusalKind, RowMarks, RowOutcome,
@@ -249,7 +249,7 @@ fn values_that_do_not_fit_are_handled_by_the_fields_policy() {
 
 #[test]
 fn a_migration_gives_what_it_was_declared_to_give() {
-    let cases: [(fn(&Row) -> Result<Row, String>, &str); 3] = [
+    let cases: [(MigrateFn, &str); 3] = [
         (|_| row([(3, 1)]), "it did not give field 4"),
         (|_| row([(3, 1), (4, 1), (9, 1)]), "it gave field 9, which it was not declared to give"),
         (|from| row([(3, 1), (4, number(from, 77)?)]), "field 77 is None"),

@@ -16,6 +16,7 @@ pub(crate) struct LayoutAttribute {
     pub(crate) table: u32,
     pub(crate) name: String,
     pub(crate) version: u32,
+    pub(crate) secret: bool,
 }
 
 /// A field that the descriptor describes.
@@ -53,13 +54,16 @@ pub(crate) enum Item {
 
 impl LayoutAttribute {
     pub(crate) fn parse(attributes: &[Attribute], span: Span) -> Result<Self> {
-        let (mut table, mut name, mut version) = (None, None, None);
+        let (mut table, mut name, mut version, mut secret) = (None, None, None, None);
         for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("layout")) {
             attribute.parse_nested_meta(|meta| match word(&meta).as_str() {
                 "table" => set(&mut table, positive(&meta)?, &meta),
                 "name" => set(&mut name, table_or_field_name(&meta)?, &meta),
                 "version" => set(&mut version, positive(&meta)?, &meta),
-                other => Err(meta.error(format!("unknown layout key `{other}`; expected table, name or version"))),
+                "secret" => set(&mut secret, (), &meta),
+                other => {
+                    Err(meta.error(format!("unknown layout key `{other}`; expected table, name, version or secret")))
+                }
             })?;
         }
         let missing = |key: &str| {
@@ -69,6 +73,7 @@ impl LayoutAttribute {
             table: table.ok_or_else(|| missing("table"))?,
             name: name.ok_or_else(|| missing("name"))?,
             version: version.ok_or_else(|| missing("version"))?,
+            secret: secret.is_some(),
         })
     }
 }

@@ -12,7 +12,7 @@ use syn::{Attribute, Data, DeriveInput, Error, Field, Fields, Result};
 /// Expands `Layout`, or says what is wrong where.
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     refuse_shape(input)?;
-    let LayoutAttribute { table, name, version } = LayoutAttribute::parse(&input.attrs, input.ident.span())?;
+    let LayoutAttribute { table, name, version, secret } = LayoutAttribute::parse(&input.attrs, input.ident.span())?;
     let record = &input.ident;
     let parts = record_impl(input)?;
     let size_check = quote_spanned! { record.span() =>
@@ -35,6 +35,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             const TABLE: u32 = #table;
             const VERSION: u32 = #version;
             const NAME: &'static str = #name;
+            const SECRET: bool = #secret;
             const WIRE: Self::Wire = ::shm_state::descriptor::ConstDescriptor::of(
                 #table,
                 #version,

@@ -84,7 +84,7 @@ fn the_layout_attribute_is_checked() {
     assert_eq!(layout("table = 1, table = 2").0, "`table` is said twice");
     assert_eq!(
         layout("tabel = 1"),
-        ("unknown layout key `tabel`; expected table, name or version".into(), "tabel".into())
+        ("unknown layout key `tabel`; expected table, name, version or secret".into(), "tabel".into())
     );
     let rule = "1 to 32 letters, digits, '_', '-' and '.'";
     assert_eq!(layout("name = \"my flows\"").0, format!("`my flows` is not a name that can be stored: {rule}"));

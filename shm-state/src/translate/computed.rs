@@ -11,7 +11,7 @@ use crate::row::{RowView, Value};
 use crate::schema::{ComputeFn, NumberFn};
 
 /// Numbers that are computed together.
-const COLUMN: usize = 32;
+const COLUMN: usize = 64;
 
 /// What computes a field.
 #[derive(Debug, Clone)]
@@ -58,8 +58,7 @@ impl Computing {
                     let mut column = [function.without(); COLUMN];
                     let column = &mut column[..marks.len()];
                     if let Some(input) = self.input {
-                        let get = bits(src, input);
-                        column.iter_mut().zip(at * COLUMN..).for_each(|(to, row)| *to = get(row));
+                        read(src, input, at * COLUMN, column);
                         function.apply(column);
                     }
                     self.numbers(dst, at * COLUMN, column, marks);
@@ -78,12 +77,13 @@ impl Computing {
             return;
         }
         let (max, Bits { word, shift, .. }) = (place(field).mask(), place(field));
-        if column.iter().any(|&number| number > max) {
+        // The maximum is all ones, so that one look at all numbers together tells.
+        if column.iter().fold(0, |all, number| all | number) > max {
             let each = column.iter().zip(marks).filter(|(number, _)| **number > max);
             each.for_each(|(_, marks)| exceeds(self.computed.excess, marks));
         }
         let mut add = dst.adder(word);
-        column.iter().enumerate().for_each(|(at, &number)| add(first + at, number.min(max) << shift));
+        (first..).zip(column).for_each(|(row, &number)| add(row, number.min(max) << shift));
     }
 
     /// Stores any value.
@@ -113,6 +113,19 @@ impl Computing {
 /// Whether the field is one unsigned number.
 fn is_number(field: &Field) -> bool {
     field.ty() == FieldType::Unsigned && field.elements().is_none()
+}
+
+/// Reads the numbers of rows from `first` on.
+fn read(src: &impl Source, place: Bits, first: usize, column: &mut [u64]) {
+    if place.spans() {
+        let get = bits(src, place);
+        return column.iter_mut().zip(first..).for_each(|(to, row)| *to = get(row));
+    }
+    let (get, shift, mask) = (src.column(place.word), place.shift, place.mask());
+    for (to, row) in column.iter_mut().zip(first..) {
+        let [word] = get(row);
+        *to = word >> shift & mask;
+    }
 }
 
 /// Where a number lies in the destination.

@@ -127,7 +127,7 @@ impl Copier {
         let migrations: Vec<_> = schema.migration_facts().cloned().collect();
         let plan = Plan::compile_with(source.descriptor(), destination.descriptor(), &migrations)?;
         let runner = plan.bind(schema)?;
-        let (keeper, restorer, layers) = aside(&plan, &destination, generation, layers)?;
+        let (keeper, restorer, layers) = aside(&plan, (&source, &destination), generation, layers)?;
         let transfer = Transfer::new(&runner, keeper, restorer);
         let slots = source.geometry.capacity.min(destination.geometry.capacity);
         let losses = SlotLosses::new(&plan, slots);
@@ -287,6 +287,13 @@ impl Copier {
         self.layers.made.as_ref()
     }
 
+    /// The copy is in use for good, and nobody goes back to the source: secrets are overwritten there.
+    pub fn retire(self) {
+        if self.source.segment().prelude().is_secret() {
+            self.source.segment().wipe();
+        }
+    }
+
     /// The table that is copied from.
     pub fn source(&self) -> &RecordsView {
         &self.source
@@ -400,7 +407,7 @@ impl Copier {
 /// Makes the layer that the plan needs, and plans what of the old ones comes back.
 fn aside(
     plan: &Plan,
-    destination: &RecordsView,
+    (source, destination): (&RecordsView, &RecordsView),
     generation: u64,
     old: Vec<Layer>,
 ) -> Result<(Option<Keeper>, Option<Restorer>, Layers), CopyError> {
@@ -408,7 +415,8 @@ fn aside(
     let id = destination.segment().id();
     let fields = Keeper::fields(plan).map_err(|source| RegionError::Descriptor { segment: id, source })?;
     let region_id = destination.segment().prelude().region_id;
-    let make = |fields| Layer::create(region_id, &fields, destination.geometry.capacity, generation);
+    let secret = [source, destination].iter().any(|table| table.segment().prelude().is_secret());
+    let make = |fields| Layer::create(region_id, &fields, destination.geometry.capacity, generation, secret);
     let made = fields.map(make).transpose()?;
     let keeper = made.clone().map(|layer| Keeper::new(plan.source(), layer, ROWS));
     let layers = Layers { carried: restorer.carried().cloned().collect(), made };

@@ -122,7 +122,7 @@ fn spec(id: u32, Shared { ty, key, array, held }: &Shared, which: usize, offset:
         },
         None if *array && ty == FieldType::Unsigned => entry.compute("list"),
         // Half of the functions read rows, half a number.
-        None if id % 2 == 0 => entry.compute("from-first"),
+        None if id.is_multiple_of(2) => entry.compute("from-first"),
         None => entry.compute(ty.name()),
     };
     let mut spec = FieldSpec::new(entry).cases(cases);

@@ -40,6 +40,7 @@ impl Layer {
     }
 
     /// Makes an empty layer. `generation` orders layers by age: it is that of the holder from whom the values are.
+    /// What is kept aside of secrets is `secret`.
     ///
     /// # Errors
     /// See [`RegionError`].
@@ -48,9 +49,11 @@ impl Layer {
         fields: &Descriptor,
         capacity: usize,
         generation: u64,
+        secret: bool,
     ) -> Result<Self, RegionError> {
         let geometry = Geometry::new(capacity, fields.record_len());
-        let segment = Segment::create(Spec {
+        let create = if secret { Segment::create_secret } else { Segment::create };
+        let segment = create(Spec {
             id: Self::id(fields.table_id(), fields.layout_version(), 0),
             region_id,
             layout_version: fields.layout_version(),
@@ -82,7 +85,8 @@ impl Layer {
     /// See [`RegionError`].
     pub fn resized(&self, capacity: usize) -> Result<Self, RegionError> {
         let region_id = self.segment().prelude().region_id;
-        let copy = Self::create(region_id, self.fields(), capacity, self.generation())?;
+        let copy =
+            Self::create(region_id, self.fields(), capacity, self.generation(), self.segment().prelude().is_secret())?;
         let (from, to) = (self.view.slots(), copy.view.slots());
         for slot in 0..capacity.min(self.capacity()) {
             for (to, from) in to.words(slot).iter().zip(from.words(slot)) {

@@ -12,6 +12,7 @@ use crate::translate::words::{Op, additions};
 use crate::translate::{Plan, Refusal, RowMarks};
 use std::ops::Range;
 use zerocopy::IntoBytes;
+use zeroize::Zeroize;
 
 /// Restores what layers hold into records that were just translated.
 #[derive(Debug)]
@@ -137,6 +138,14 @@ impl Restorer {
                 }
             }
         }
+    }
+}
+
+impl Drop for Restorer {
+    fn drop(&mut self) {
+        // The table may have been one of secrets.
+        self.scratch.zeroize();
+        self.layers.iter_mut().for_each(|origin| origin.record.zeroize());
     }
 }
 
