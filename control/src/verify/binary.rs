@@ -51,7 +51,7 @@ pub enum BinaryError {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        source: ElfError,
+        source: Box<ElfError>,
     },
     /// It is not the file any more that was examined.
     #[error("{} was changed after it was examined", .0.display())]
@@ -67,7 +67,7 @@ impl BinaryError {
             Self::NotExecutable(_) => ("binary-not-executable", "chmod +x it, or see whether its mount is noexec"),
             Self::TooLarge { .. } => ("binary-too-large", "name a dataplane executable"),
             Self::Changed(_) => ("binary-changed", "install it under a new name and ask again"),
-            Self::Elf { source, .. } => match source {
+            Self::Elf { source, .. } => match &**source {
                 ElfError::NotElf { .. } | ElfError::NotExecutable(_) => {
                     ("binary-not-elf", "name a dataplane executable")
                 }
@@ -169,8 +169,8 @@ impl Binary {
         let mut bytes = Vec::with_capacity(metadata.len() as usize);
         file.read_to_end(&mut bytes).map_err(unreadable)?;
         let own = own_header().map_err(unreadable)?;
-        let elf::Elf { machine, linked, interpreter, layouts, versions, migrations } =
-            elf::read(&bytes, &own).map_err(|source| BinaryError::Elf { path: path.to_owned(), source })?;
+        let elf::Elf { machine, linked, interpreter, layouts, versions, migrations } = elf::read(&bytes, &own)
+            .map_err(|source| BinaryError::Elf { path: path.to_owned(), source: Box::new(source) })?;
         Ok(Self {
             path: path.to_owned(),
             sha256: hex(&Sha256::digest(&bytes)),
