@@ -28,7 +28,7 @@ fn what_is_kept_aside_costs_less_than_the_flows_themselves() {
     for (from, to, records) in
         [(&v1, &v2, Records::<FlowV2>::bytes(FLOWS)), (&v2, &v1, Records::<FlowV1>::bytes(FLOWS))]
     {
-        let aside = Layer::bytes_between(from, to, FLOWS, &[]).expect("a layer");
+        let aside = Layer::bytes_between(from, to, &[], FLOWS).expect("a layer");
         println!("kept aside from v{}: {:.1} bytes a flow", from.layout_version(), aside as f64 / FLOWS as f64);
         assert!(0 < aside && aside * 3 < records * 2, "{aside} bytes beside {records}");
     }
