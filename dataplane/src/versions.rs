@@ -2,7 +2,7 @@
 
 use crate::state::identities::IDENTITIES_VERSION;
 use handover::negotiate::{PROTOCOL_MAX, PROTOCOL_MIN};
-use shm_state::descriptor::ENCODING;
+use shm_state::descriptor::{ENCODING, ENCODING_MIN};
 use shm_state::directory::DIRECTORY_VERSION;
 use shm_state::manifest::MANIFEST_VERSION;
 use shm_state::note::{Chain, RangeEntry, Subject, TextEntry, Versions};
@@ -24,7 +24,7 @@ pub const fn of(executable: &str) -> Note {
             RangeEntry::range(Subject::Manifest, MANIFEST_VERSION, MANIFEST_VERSION),
             RangeEntry::range(Subject::Directory, DIRECTORY_VERSION, DIRECTORY_VERSION),
             RangeEntry::range(Subject::Index, INDEX_VERSION, INDEX_VERSION),
-            RangeEntry::range(Subject::Descriptor, ENCODING as u32, ENCODING as u32),
+            RangeEntry::range(Subject::Descriptor, ENCODING_MIN as u32, ENCODING as u32),
             RangeEntry::range(Subject::Identities, IDENTITIES_VERSION, IDENTITIES_VERSION),
             RangeEntry::range(Subject::Handover, PROTOCOL_MIN as u32, PROTOCOL_MAX as u32),
         ],

@@ -88,7 +88,7 @@ proptest! {
             state ^= state << 17;
             match state >> 61 {
                 0..3 => state % 24,
-                3..5 => (state % 24) << 32 | (state >> 40) % 24,
+                3..5 => ((state % 24) << 32) | ((state >> 40) % 24),
                 5 => 0,
                 _ => state,
             }

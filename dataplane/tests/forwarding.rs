@@ -61,8 +61,8 @@ fn request(client: u16) -> Packet {
 }
 
 fn up<R: FlowRecord>(forwarder: &mut Forwarder<R>, packet: &Packet, now: u64) -> Option<Departure> {
-    let lookup = forwarder.begin(LISTENER, packet);
-    forwarder.prefetch(&lookup);
+    let mut lookup = forwarder.begin(LISTENER, packet);
+    forwarder.prefetch(&mut lookup);
     forwarder.up(LISTENER, packet, &lookup, now)
 }
 

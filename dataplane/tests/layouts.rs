@@ -23,6 +23,28 @@ fn released_layouts_are_frozen() {
     assert_eq!(found.map(|(name, print)| (name, format!("{print:#018x}"))), frozen.map(|(n, p)| (n, p.to_owned())));
 }
 
+/// Every layout in the tree to every other of its table, at once.
+#[test]
+fn every_pair_of_layouts_has_a_plan() {
+    let parse = |bytes| shm_state::Descriptor::parse(bytes).expect("a descriptor").0;
+    let mut pairs = 0;
+    for table in dataplane::state::LAYOUTS.tables {
+        let schema = match table.name {
+            "flows" => FlowV2::schema(),
+            name => shm_state::schema::Schema::new(name),
+        };
+        let migrations: Vec<_> = schema.migration_facts().cloned().collect();
+        for (from, to) in table.layouts.iter().flat_map(|from| table.layouts.iter().map(move |to| (from, to))) {
+            let (from, to) = (parse((from.bytes)()), parse((to.bytes)()));
+            let plan = Plan::compile_with(&from, &to, &migrations).unwrap_or_else(|refusal| panic!("{refusal}"));
+            plan.bind(&schema).unwrap_or_else(|refusal| panic!("{refusal}"));
+            assert_eq!(plan.is_identity(), from == to);
+            pairs += 1;
+        }
+    }
+    assert!(pairs >= 6, "{pairs} pairs");
+}
+
 const FLOWS_1: &str = "0xfb79d8536ddfd20e";
 const FLOWS_2: &str = "0x4183ffe6f3fbbeba";
 const COUNTERS_1: &str = "0x1fd6b878e0130331";

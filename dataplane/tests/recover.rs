@@ -63,7 +63,7 @@ fn damage(tables: &mut Tables, count: usize) -> (Vec<(Finding, u64)>, Vec<FlowKe
     // Far apart, and never one that has ended.
     let mut victims = (0..count).step_by(count / (DAMAGES * 5) / 10 * 10).map(|number| {
         let key = key(number);
-        let slot = flows.find(flows.hash(&key), &key).expect("a live flow");
+        let slot = flows.find(flows.hash(&key), &key, None).expect("a live flow");
         (key, slot)
     });
     let mut some = || -> Vec<(FlowKey, Slot)> { victims.by_ref().take(DAMAGES).collect() };
@@ -134,11 +134,11 @@ fn known_damage_is_found_and_counted() {
     assert_eq!(report.live as usize, before - DAMAGES);
     let Tables { flows, .. } = &tables;
     for key in dropped {
-        assert_eq!(flows.find(flows.hash(&key), &key), None, "dropped");
+        assert_eq!(flows.find(flows.hash(&key), &key, None), None, "dropped");
     }
     for number in (0..count).filter(|number| number % 10 != 9) {
         let key = key(number);
-        let kept = flows.find(flows.hash(&key), &key).is_some();
+        let kept = flows.find(flows.hash(&key), &key, None).is_some();
         assert!(kept || report.count(Finding::Unreachable) > 0, "flow {number}");
     }
 }

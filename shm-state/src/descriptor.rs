@@ -8,27 +8,42 @@
 //! Invariant: the encoding never changes its meaning. Readers accept longer headers and entries and ignore
 //! what they do not know; a meaning that an old reader must not miss takes a new [`ENCODING`].
 
+mod cases;
 mod check;
+mod check_facts;
+mod facts;
 mod field;
 mod parse;
 pub mod places;
+mod rule_text;
+mod spec;
 mod subset;
 mod types;
 mod wire;
 
+pub use cases::CaseList;
 pub use check::{DescriptorError, FieldProblem, NameProblem};
+pub use check_facts::FactProblem;
+pub use facts::{FACTS_MAGIC, FactHead, FactsHeader, FactsProblem, facts_len};
 pub use field::Field;
 pub use parse::{Descriptor, fingerprint};
+pub use spec::{Case, Cases, FieldFacts, FieldSpec, Record};
+#[doc(hidden)]
+pub use spec::{Piece, count, flatten};
 pub use types::{FieldType, Meaning, Narrow, Unit};
+#[doc(hidden)]
+pub use wire::assert_rules;
 pub use wire::{ConstDescriptor, DescHeader, FieldDesc};
 
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{Immutable, IntoBytes};
 
 /// First bytes of every descriptor.
 pub const MAGIC: [u8; 8] = *b"HLDESC\0\0";
-/// The encoding that this code writes and reads.
-pub const ENCODING: u16 = 1;
-/// Bytes of the header that this code writes; longer ones are read.
+/// The newest encoding that this code reads. It writes the oldest that says all: 1, or 2 where there are arrays.
+pub const ENCODING: u16 = 2;
+/// The oldest encoding that this code reads.
+pub const ENCODING_MIN: u16 = 1;
+/// Bytes of a header without facts; longer ones are read.
 pub const HEADER_LEN: usize = size_of::<DescHeader>();
 /// Bytes of a field's entry that this code writes; longer ones are read.
 pub const ENTRY_LEN: usize = size_of::<FieldDesc>();
@@ -42,6 +57,10 @@ pub const RECORD_LEN_MAX: usize = 64 * 1024;
 pub const DESCRIPTOR_LEN_MAX: usize = 256 * 1024;
 /// Bytes in which a field's default is stored.
 pub const DEFAULT_LEN: usize = 16;
+/// Most elements of one array.
+pub const ELEMENTS_MAX: usize = 1024;
+/// Most listed cases of one enum.
+pub const CASES_MAX: usize = 256;
 /// Field flag: part of the record's key.
 pub const FLAG_KEY: u8 = 1;
 /// Field flag: the entry carries a default.
@@ -104,8 +123,8 @@ const _: () = assert!(HEADER_LEN + FIELDS_MAX * ENTRY_LEN <= DESCRIPTOR_LEN_MAX)
 ///     client: Address,
 /// }
 /// ```
-pub trait Layout: FromBytes + IntoBytes + KnownLayout + Immutable + Copy + 'static {
-    /// Type of the wire form: a [`ConstDescriptor`] with as many fields as the record has.
+pub trait Layout: Record {
+    /// Type of the wire form: a [`ConstDescriptor`] with as many fields and as many bytes of facts as the record has.
     type Wire: IntoBytes + Immutable + Copy + 'static;
     /// Stable id of the table.
     const TABLE: u32;
@@ -113,6 +132,8 @@ pub trait Layout: FromBytes + IntoBytes + KnownLayout + Immutable + Copy + 'stat
     const VERSION: u32;
     /// Name of the table.
     const NAME: &'static str;
+    /// Whether its records must not reach a disk: see [`crate::prelude::FLAG_SECRET`].
+    const SECRET: bool = false;
     /// The wire form, for the ELF note.
     const WIRE: Self::Wire;
 
@@ -125,6 +146,16 @@ pub trait Layout: FromBytes + IntoBytes + KnownLayout + Immutable + Copy + 'stat
             Descriptor::parse(Self::descriptor_bytes()).expect("the rules were checked when the constant was made");
         descriptor
     }
+}
+
+/// The text of a padded name, if it is one.
+pub(crate) fn name_text(bytes: &[u8; NAME_LEN]) -> Option<std::sync::Arc<str>> {
+    check::name(bytes).ok().map(|()| field::text(bytes))
+}
+
+/// `text`, padded with zeros.
+pub(crate) const fn padded_name(text: &str) -> [u8; NAME_LEN] {
+    wire::padded(text)
 }
 
 /// The bytes of a wire form. For `#[derive(Layout)]`, whose users need not have zerocopy's traits in scope.

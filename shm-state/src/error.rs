@@ -13,6 +13,11 @@ pub enum RegionError {
         "segment {segment}: cannot allocate {bytes} bytes of shared memory: {source}; lower [limits] or free memory"
     )]
     OutOfMemory { segment: SegmentId, bytes: u64, source: std::io::Error },
+    /// A segment of secrets has to stay in memory, and must not.
+    #[error(
+        "segment {segment}: cannot lock {bytes} bytes of secrets in memory: {source}; raise RLIMIT_MEMLOCK (`ulimit -l`, LimitMEMLOCK=) or lower [limits]"
+    )]
+    NotLocked { segment: SegmentId, bytes: u64, source: std::io::Error },
     /// The descriptor is too small to be a segment.
     #[error("segment of {bytes} bytes is too short for a prelude of {need} bytes: truncated, or not a segment")]
     Truncated { bytes: u64, need: u64 },

@@ -23,6 +23,9 @@ pub enum ImageError {
     /// The file cannot be read.
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
+    /// Secrets are not copied, and not written to files.
+    #[error("segment {0} holds secrets, which are not copied")]
+    Secret(crate::prelude::SegmentId),
     /// What it holds is no segment.
     #[error(transparent)]
     Region(#[from] RegionError),
@@ -49,6 +52,9 @@ pub fn prelude(file: &File) -> Result<Prelude, ImageError> {
 /// [`ImageError`].
 pub fn load(file: &File) -> Result<Segment, ImageError> {
     let prelude = prelude(file)?;
+    if prelude.is_secret() {
+        return Err(ImageError::Secret(prelude.id()));
+    }
     let len = prelude.segment_len;
     // A file may have holes, and be longer than any memory.
     if len > SEGMENT_LEN_MAX {
@@ -71,8 +77,11 @@ pub fn load(file: &File) -> Result<Segment, ImageError> {
 /// Writes a segment's bytes as they are now.
 ///
 /// # Errors
-/// What `to` says.
+/// What `to` says; [`io::ErrorKind::PermissionDenied`] for secrets.
 pub fn save(segment: &Segment, to: &mut impl Write) -> io::Result<()> {
+    if segment.prelude().is_secret() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, ImageError::Secret(segment.id()).to_string()));
+    }
     let file = File::from(segment.fd().try_clone_to_owned()?);
     let len = segment.prelude().segment_len;
     let mut chunk = vec![0; CHUNK.min(usize::try_from(len).unwrap_or(CHUNK))];
@@ -100,6 +109,7 @@ mod tests {
             id: SegmentId::new(Kind::Io, 0),
             region_id: [1; 16],
             layout_version: 1,
+            flags: 0,
             fingerprint: 0,
             descriptor_off: 0,
             descriptor_len: 0,

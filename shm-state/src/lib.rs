@@ -19,11 +19,12 @@ pub mod owner;
 pub mod places;
 pub mod prelude;
 pub mod recover;
+pub mod registry;
 pub mod row;
 pub mod schema;
 pub mod segment;
 pub mod table;
 pub mod translate;
 
-pub use descriptor::{Descriptor, Layout};
-pub use shm_state_derive::Layout;
+pub use descriptor::{Descriptor, Layout, Record};
+pub use shm_state_derive::{Cases, Layout, Record};

@@ -5,7 +5,9 @@
 //! are descriptors one after the other; each says its own length. Linkers keep note sections when they drop
 //! what nothing refers to, and `strip` keeps what is loaded.
 
+mod migrations;
 mod versions;
+pub use migrations::{MIGRATIONS_MAX, MigrationsError, NOTE_MIGRATIONS, parse_migrations};
 pub use versions::{
     Entry, Fact, NOTE_VERSIONS, RangeEntry, Subject, TEXT_LEN, TextEntry, VERSIONS_MAX, Versions, VersionsError,
     parse_versions,
@@ -57,6 +59,11 @@ impl<D: IntoBytes + Immutable> Note<D> {
     /// A note of versions; see [`Versions`].
     pub const fn versions(desc: D) -> Self {
         Self::of(NOTE_VERSIONS, desc)
+    }
+
+    /// A note of migrations; see [`parse_migrations`].
+    pub const fn migrations(desc: D) -> Self {
+        Self::of(NOTE_MIGRATIONS, desc)
     }
 
     const fn of(kind: u32, desc: D) -> Self {
@@ -129,6 +136,32 @@ macro_rules! versions_note {
             #[used]
             #[unsafe(link_section = ".note.hitless")]
             static VERSIONS: $crate::note::Note<$type> = $crate::note::Note::versions($value);
+        };
+    };
+}
+
+/// Puts the declarations of migrations ([`schema::MigrationDesc`]) into a note of their own, so that a swap that takes
+/// them can be planned before the executable runs. Say it once per executable, in the crate of the executable itself.
+///
+/// ```
+/// use shm_state::schema::MigrationDesc;
+///
+/// const SPLIT: MigrationDesc = MigrationDesc::new(7, "split-stamp", 1, 2, &[2], &[3, 4]);
+/// shm_state::migrations_note!(SPLIT);
+/// ```
+///
+/// [`schema::MigrationDesc`]: crate::schema::MigrationDesc
+#[macro_export]
+macro_rules! migrations_note {
+    ($($migration:expr),+ $(,)?) => {
+        // As in `layout_note`.
+        #[allow(unsafe_code)]
+        const _: () = {
+            const ALL: &[$crate::schema::MigrationDesc] = &[$($migration),+];
+            #[used]
+            #[unsafe(link_section = ".note.hitless")]
+            static MIGRATIONS: $crate::note::Note<[$crate::schema::MigrationDesc; ALL.len()]> =
+                $crate::note::Note::migrations([$($migration),+]);
         };
     };
 }

@@ -35,7 +35,7 @@ pub(crate) const fn len_of<T, F>(_get: fn(&T) -> &F) -> usize {
 
 /// The places of all fields of a structure, in the order given. A field that is left out stops the build.
 macro_rules! places {
-    ($ty:ident { $($field:ident: $meaning:literal,)+ }) => {{
+    ($ty:ident { $($field:ident: $meaning:literal),+ $(,)? }) => {{
         const fn all(whole: &$ty) {
             let $ty { $($field: _,)+ } = whole;
         }

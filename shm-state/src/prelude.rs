@@ -19,6 +19,9 @@ pub const BODY_ALIGN: u64 = 64;
 /// Length of the prelude in bytes.
 pub const PRELUDE_LEN: usize = size_of::<Prelude>();
 
+/// What is in the segment must not reach a disk: whoever maps it locks it and leaves it out of core dumps.
+pub const FLAG_SECRET: u32 = 1;
+
 /// What a segment is for. The numbers are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
@@ -113,7 +116,8 @@ pub struct Prelude {
     pub shard: u32,
     /// Version of the layout, as a person counts it.
     pub layout_version: u32,
-    reserved_0: u32,
+    /// [`FLAG_SECRET`]; other bits are ignored.
+    flags: u32,
     /// Fingerprint of the descriptor, 0 where there is none.
     pub fingerprint: u64,
     /// Where the descriptor's bytes start, from the segment's start; 0 where there is none.
@@ -142,6 +146,8 @@ pub struct Parts {
     pub body_off: u64,
     pub body_len: u64,
     pub segment_len: u64,
+    /// [`FLAG_SECRET`] or 0.
+    pub flags: u32,
 }
 
 impl Prelude {
@@ -157,6 +163,7 @@ impl Prelude {
             body_off,
             body_len,
             segment_len,
+            flags,
         } = parts;
         let mut prelude = Self {
             magic: MAGIC,
@@ -167,7 +174,7 @@ impl Prelude {
             table: id.table,
             shard: id.shard,
             layout_version,
-            reserved_0: 0,
+            flags,
             fingerprint,
             descriptor_off,
             descriptor_len,
@@ -178,6 +185,11 @@ impl Prelude {
         };
         prelude.checksum = prelude.computed_checksum();
         prelude
+    }
+
+    /// Whether what is in the segment must not reach a disk.
+    pub fn is_secret(&self) -> bool {
+        self.flags & FLAG_SECRET != 0
     }
 
     /// Checks a claimed prelude against the length of its file.

@@ -3,11 +3,13 @@
 //! A [`Row`] owns its values (for people, dumps and migrations); a [`RowView`] reads them one by one from a
 //! record's bytes and allocates nothing (for compute functions, which run once per record).
 
+mod cell;
 mod view;
+pub use cell::Cell;
 pub use view::RowView;
 
 use crate::descriptor::{FieldType, Unit};
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -18,7 +20,7 @@ pub type Nanos = u128;
 /// The value of a field, freed of width and unit of storage.
 ///
 /// Serialised as a number, a bool or text; bytes as hexadecimal digits, times in nanoseconds, an absent
-/// slot link as null, and a number of nanoseconds above 64 bits as its decimal digits in text.
+/// slot link as null, a number of nanoseconds above 64 bits as its decimal digits in text, and a list as a list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Value {
     /// Integer from 0.
@@ -41,6 +43,8 @@ pub enum Value {
     Duration(Nanos),
     /// Slot of another table.
     SlotLink(Option<u64>),
+    /// Elements of an array, all of one sort and none of them a list.
+    List(Vec<Self>),
 }
 
 impl Value {
@@ -121,6 +125,7 @@ impl fmt::Display for Value {
             Self::Instant(nanos) | Self::Duration(nanos) => f.pad(&seconds(*nanos)),
             Self::SlotLink(Some(slot)) => f.pad(&format!("#{slot}")),
             Self::SlotLink(None) => f.pad("none"),
+            Self::List(values) => cell::list(f, values, |value, f| write!(f, "{value}")),
         }
     }
 }
@@ -159,22 +164,17 @@ impl Serialize for Value {
             },
             Self::SlotLink(Some(slot)) => serializer.serialize_u64(*slot),
             Self::SlotLink(None) => serializer.serialize_none(),
+            Self::List(values) => {
+                let mut list = serializer.serialize_seq(Some(values.len()))?;
+                values.iter().try_for_each(|value| list.serialize_element(value))?;
+                list.end()
+            }
         }
     }
 }
 
-/// One value of a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cell {
-    /// Stable id of the field.
-    pub id: u32,
-    /// Name of the field.
-    pub name: Arc<str>,
-    /// Its value.
-    pub value: Value,
-}
-
-/// A record's values in order of their field ids. Serialised as a map from names to values.
+/// A record's values in order of their field ids. Serialised as a map from names to values; cases by name where it is
+/// known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Row {
     cells: Vec<Cell>,
@@ -191,10 +191,26 @@ impl Row {
         match self.cells.binary_search_by_key(&id, |cell| cell.id) {
             Ok(at) => Some(std::mem::replace(&mut self.cells[at].value, value)),
             Err(at) => {
-                self.cells.insert(at, Cell { id, name: name.into(), value });
+                self.cells.insert(at, Cell { id, name: name.into(), value, cases: None });
                 None
             }
         }
+    }
+
+    /// Sets a field's cell; gives back the one that it had.
+    pub fn insert_cell(&mut self, cell: Cell) -> Option<Cell> {
+        match self.cells.binary_search_by_key(&cell.id, |cell| cell.id) {
+            Ok(at) => Some(std::mem::replace(&mut self.cells[at], cell)),
+            Err(at) => {
+                self.cells.insert(at, cell);
+                None
+            }
+        }
+    }
+
+    /// The cell of the field with this name.
+    pub fn cell(&self, name: &str) -> Option<&Cell> {
+        self.cells.iter().find(|cell| &*cell.name == name)
     }
 
     /// Takes a field's value out.
@@ -205,7 +221,7 @@ impl Row {
 
     /// The value of the field with this name.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.cells.iter().find(|cell| &*cell.name == name).map(|cell| &cell.value)
+        self.cell(name).map(|cell| &cell.value)
     }
 
     /// The value of the field with this id.
@@ -241,9 +257,9 @@ impl<'a> IntoIterator for &'a Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, Cell { name, value, .. }) in self.cells.iter().enumerate() {
+        for (index, cell) in self.cells.iter().enumerate() {
             let gap = if index == 0 { "" } else { " " };
-            write!(f, "{gap}{name}={value}")?;
+            write!(f, "{gap}{}={}", cell.name, cell.shown())?;
         }
         Ok(())
     }
@@ -252,8 +268,8 @@ impl fmt::Display for Row {
 impl Serialize for Row {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.cells.len()))?;
-        for Cell { name, value, .. } in &self.cells {
-            map.serialize_entry(&**name, value)?;
+        for cell in &self.cells {
+            map.serialize_entry(&*cell.name, &cell.shown())?;
         }
         map.end()
     }

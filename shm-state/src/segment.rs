@@ -6,7 +6,7 @@
 use crate::descriptor::{DESCRIPTOR_LEN_MAX, Descriptor};
 use crate::error::RegionError;
 use crate::map::{self, AllAtomic, Mapping};
-use crate::prelude::{BODY_ALIGN, PRELUDE_LEN, Parts, Prelude, SegmentId, digest64};
+use crate::prelude::{BODY_ALIGN, FLAG_SECRET, PRELUDE_LEN, Parts, Prelude, SegmentId, digest64};
 use nix::fcntl::SealFlag;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -49,6 +49,19 @@ impl Segment {
     /// # Errors
     /// See [`RegionError`]; nothing is left behind.
     pub fn create(spec: Spec<'_>) -> Result<Self, RegionError> {
+        Self::make(spec, 0)
+    }
+
+    /// As [`Segment::create`], for what must not reach a disk: every process that maps it locks it in memory and leaves
+    /// it out of its core dumps.
+    ///
+    /// # Errors
+    /// See [`RegionError`]; nothing is left behind.
+    pub fn create_secret(spec: Spec<'_>) -> Result<Self, RegionError> {
+        Self::make(spec, FLAG_SECRET)
+    }
+
+    fn make(spec: Spec<'_>, flags: u32) -> Result<Self, RegionError> {
         let Spec { id, region_id, layout_version, descriptor, body_len } = spec;
         let descriptor_len = descriptor.map_or(0, <[u8]>::len) as u64;
         let descriptor_off = if descriptor.is_some() { PRELUDE_LEN as u64 } else { 0 };
@@ -73,8 +86,10 @@ impl Segment {
             body_off,
             body_len,
             segment_len,
+            flags,
         });
         let (fd, map) = map::create(&format!("hitless:{id}"), id, segment_len)?;
+        conceal(&map, &prelude)?;
         store_bytes(&map, 0, prelude.as_bytes());
         if let Some(bytes) = descriptor {
             store_bytes(&map, descriptor_off as usize, bytes);
@@ -121,6 +136,7 @@ impl Segment {
         let mut bytes = [0; PRELUDE_LEN];
         load_bytes(&map, 0, &mut bytes);
         let prelude = Prelude::read_from_bytes(&bytes).expect("length is the prelude's").check(file_len)?;
+        conceal(&map, &prelude)?;
         Ok(Self { inner: Arc::new(Inner { fd, map, prelude }) })
     }
 
@@ -190,6 +206,14 @@ impl Segment {
         Ok(Some(descriptor))
     }
 
+    /// Overwrites the body with zeros, for everybody who has it mapped. For secrets that nobody uses any longer.
+    pub fn wipe(&self) {
+        let whole = self.body_len() / 8;
+        self.words(0, whole).iter().for_each(|word| word.store(0, Ordering::Relaxed));
+        self.bytes(whole * 8, self.body_len() % 8).iter().for_each(|byte| byte.store(0, Ordering::Relaxed));
+        std::sync::atomic::fence(Ordering::SeqCst);
+    }
+
     /// Length of the body in bytes.
     pub fn body_len(&self) -> usize {
         self.inner.prelude.body_len as usize
@@ -236,6 +260,20 @@ impl Segment {
         assert!(end <= self.body_len(), "range {off}+{len} outside the body of {}", self.id());
         self.inner.prelude.body_off as usize + off
     }
+}
+
+/// Keeps a mapping of secrets out of swap space and core dumps, before there is a secret in it.
+fn conceal(map: &Mapping, prelude: &Prelude) -> Result<(), RegionError> {
+    if !prelude.is_secret() {
+        return Ok(());
+    }
+    let (segment, bytes) = (prelude.id(), prelude.segment_len);
+    map.leave_out_of_dumps().map_err(|source| RegionError::Kernel {
+        segment,
+        call: "madvise(MADV_DONTDUMP)",
+        source,
+    })?;
+    map.lock().map_err(|source| RegionError::NotLocked { segment, bytes, source })
 }
 
 fn map_whole(segment: SegmentId, fd: &OwnedFd, len: u64) -> Result<Mapping, RegionError> {

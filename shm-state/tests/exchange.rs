@@ -1,6 +1,9 @@
 //! Rows on the wire: nothing is lost from a layout to rows and back, and no bytes make the reader panic, loop or take
 //! memory that the stream does not account for.
 
+#[allow(dead_code, unused_imports, reason = "translation is for another suite")]
+mod random;
+
 use proptest::prelude::*;
 use shm_state::Descriptor;
 use shm_state::descriptor::{FieldDesc, FieldType, Unit};
@@ -54,7 +57,7 @@ fn described(layout: &Descriptor, bytes: &[u8]) -> Vec<u8> {
     for field in layout.fields() {
         record[field.offset()..field.end()].copy_from_slice(&bytes[field.offset()..field.end()]);
         if field.ty() == FieldType::Bool {
-            record[field.offset()] = u8::from(record[field.offset()] != 0);
+            record[field.offset()..field.end()].iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
         }
     }
     record
@@ -124,6 +127,29 @@ proptest! {
             }
         }
         prop_assert_eq!(fit.counts(), &Default::default());
+    }
+
+    #[test]
+    fn lists_cases_and_ranges_come_back_too(
+        fields in prop::collection::vec(random::shared(), 1..12),
+        bytes in random::bytes(),
+    ) {
+        let Some(layout) = random::layout(&fields, 0) else { return Ok(()) };
+        let record = described(&layout, &random::record(&bytes, &layout));
+        let items = items(&written(&layout, &[(3, Some(record.clone()))])).expect("readable");
+        let (Item::Table(header), Item::Row { slot, .. }) = (&items[0], &items[1]) else { panic!("{items:?}") };
+        let row = slot.row.as_ref().expect("a live slot");
+        for field in layout.fields() {
+            let told = header.field(field.id()).expect("every field is told of");
+            prop_assert_eq!(told.elements, field.elements().map(|elements| elements as u32));
+            prop_assert_eq!(told.cases.as_ref(), field.cases());
+            prop_assert_eq!(row.cell(field.name()).and_then(|cell| cell.cases.as_ref()), field.cases());
+        }
+        prop_assert_eq!(row.to_string(), layout.decode(&record).to_string());
+        let mut back = vec![0xee; record.len()];
+        let fitted = Fit::new(header, &layout).and_then(|mut fit| fit.store(row, &mut back)).expect("it fits");
+        prop_assert_eq!(fitted, Fitted::Done);
+        prop_assert_eq!(back, record);
     }
 
     #[test]
@@ -311,4 +337,44 @@ fn rows_that_a_layout_cannot_hold_are_refused_or_counted() {
 
 fn more_at(offset: usize) -> FieldDesc {
     FieldDesc::new(9, "more", FieldType::Unsigned, offset, 4).default_number(7)
+}
+
+#[test]
+fn lists_of_other_lengths_are_filled_cut_or_refused() {
+    use shm_state::descriptor::{Case, FieldSpec, Narrow};
+    use shm_state::row::Value;
+    const CASES: [Case; 2] = [Case::new(1, "up"), Case::new(4, "down")];
+    let layout = |elements: usize, default: bool, narrow| {
+        let entry = FieldDesc::new(1, "rates", FieldType::Unsigned, 0, 2).narrow(narrow);
+        let entry = if default { entry.default_number(7) } else { entry };
+        let state = FieldSpec::new(FieldDesc::new(2, "state", FieldType::Enum, 24, 1)).cases(&CASES);
+        let specs = [FieldSpec::new(entry).array(elements), state];
+        Descriptor::from_specs(9, 2, "lists", 32, &specs).expect("valid")
+    };
+    let from = layout(3, false, Narrow::Refuse);
+    let mut record = [0_u8; 32];
+    record[..6].copy_from_slice(&[1, 0, 2, 0, 3, 0]);
+    record[24] = 4;
+    let items = items(&written(&from, &[(1, Some(record.to_vec()))])).expect("readable");
+    let (Item::Table(header), Item::Row { slot, .. }) = (&items[0], &items[1]) else { panic!("{items:?}") };
+    let row = slot.row.clone().expect("a live slot");
+    assert_eq!(row.to_string(), "rates=[1,2,3] state=down");
+    let store = |to: &Descriptor, row| {
+        let mut fit = Fit::new(header, to).expect("the header fits");
+        let mut out = vec![0; 32];
+        fit.store(row, &mut out).map(|fitted| (fitted, to.decode(&out).to_string(), fit.counts().clone()))
+    };
+    let (_, text, _) = store(&layout(5, true, Narrow::Refuse), &row).expect("fits");
+    assert_eq!(text, "rates=[1,2,3,7,7] state=down");
+    let refused = Fit::new(header, &layout(5, false, Narrow::Refuse)).expect_err("no default");
+    assert_eq!((refused.kind, refused.field.as_deref()), (RefusalKind::MissingField, Some("rates")));
+    let (fitted, text, counts) = store(&layout(2, false, Narrow::Clamp), &row).expect("cut");
+    assert_eq!((fitted, text.as_str(), counts.clamped["rates"]), (Fitted::Done, "rates=[1,2] state=down", 1));
+    let (fitted, _, counts) = store(&layout(2, false, Narrow::Drop), &row).expect("dropped");
+    assert_eq!((fitted, counts.dropped_rows), (Fitted::Dropped, 1));
+    assert!(store(&layout(2, false, Narrow::Refuse), &row).is_err());
+    let mut unknown = row.clone();
+    unknown.insert(2, "state", Value::Enum(3));
+    let refused = store(&from, &unknown).expect_err("no such case");
+    assert_eq!(refused.field.as_deref(), Some("state"));
 }

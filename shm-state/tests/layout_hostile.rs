@@ -59,7 +59,7 @@ fn every_claim_of_the_header_is_checked() {
     assert_eq!(header(14, &95u16.to_le_bytes()), "entry length");
     assert_eq!(header(16, &0u16.to_le_bytes()), "field count");
     assert_eq!(header(16, &257u16.to_le_bytes()), "field count");
-    assert_eq!(with(18, &2u16.to_le_bytes()), Err(DescriptorError::UnknownEncoding { found: 2 }));
+    assert_eq!(with(18, &3u16.to_le_bytes()), Err(DescriptorError::UnknownEncoding { found: 3 }));
     assert_eq!(header(20, &0u32.to_le_bytes()), "table id");
     assert_eq!(header(24, &0u32.to_le_bytes()), "layout version");
     for record_len in [0u32, 41, 65_544, u32::MAX] {

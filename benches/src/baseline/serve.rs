@@ -121,7 +121,7 @@ impl Baseline {
                 *lookup = Some((packet, self.tables.begin(socket, &packet)));
             }
         }
-        for (_, lookup) in lookups[..n].iter().flatten() {
+        for (_, lookup) in lookups[..n].iter_mut().flatten() {
             self.tables.prefetch(lookup);
         }
         for (i, lookup) in lookups[..n].iter().enumerate() {

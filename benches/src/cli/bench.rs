@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::out::by_flows::by_flows;
 use crate::out::progress::Progress;
 use crate::out::summary::Summary;
-use crate::scenario::definition::{Saturation, Scenario};
+use crate::scenario::definition::Scenario;
 use crate::scenario::host::Host;
 use crate::scenario::rows::{Bound, Row, merge};
 use crate::scenario::swapping::{self, SwapRun};
-use crate::scenario::{background, beside, from_file, saturation, standard};
+use crate::scenario::{background, beside, from_file, memory, saturation, standard};
 use crate::world::binaries::Binaries;
 
 #[derive(Debug, Args)]
@@ -114,10 +114,17 @@ fn skipped(args: &RunArgs) -> Result<Vec<String>> {
 }
 
 fn one(scenario: &Scenario, args: &RunArgs, host: &Host, summaries: &mut Vec<Summary>) -> Result<Vec<Row>> {
+    let mut say = |line: &str| eprintln!("{line}");
+    if let Some(spec) = &scenario.translate {
+        return memory::translate(scenario, spec, host, &mut say);
+    }
+    if let Some(spec) = &scenario.look_up {
+        return memory::look_up(scenario, spec, host, &mut say);
+    }
     let binaries = Binaries::find(args.common.bin_dir.as_deref())?;
     let dir = args.out.join(&scenario.name);
     if let Some(spec) = &scenario.saturation {
-        return saturate(scenario, spec, &binaries, host);
+        return saturation::run(scenario, spec, &binaries, host, &mut say);
     }
     let mut progress = Progress::new();
     if let Some(spec) = &scenario.background {
@@ -147,10 +154,6 @@ fn one(scenario: &Scenario, args: &RunArgs, host: &Host, summaries: &mut Vec<Sum
     let mut rows = keep(scenario, &run.main, &dir)?;
     rows.extend(run.rows(scenario, spec, host));
     Ok(rows)
-}
-
-fn saturate(scenario: &Scenario, spec: &Saturation, binaries: &Binaries, host: &Host) -> Result<Vec<Row>> {
-    saturation::run(scenario, spec, binaries, host, &mut |line| eprintln!("{line}"))
 }
 
 /// The figures of a run with swaps, and their bounds.

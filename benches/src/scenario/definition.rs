@@ -13,7 +13,7 @@ use crate::token::{PAYLOAD_MAX, TOKEN_LEN};
 /// Bursts of the paced load: what falls due within this time is sent together.
 const TICK: Duration = Duration::from_micros(200);
 
-/// A scenario is a paced load with swaps (`load`, `backends`, `swaps`), or a measurement at saturation.
+/// A scenario is a paced load with swaps (`load`, `backends`, `swaps`), or one other measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
@@ -34,6 +34,10 @@ pub struct Scenario {
     pub saturation: Option<Saturation>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub background: Option<Background>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translate: Option<Translate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look_up: Option<LookUp>,
     /// Takes so long that only `--long`, or its name, runs it.
     #[serde(default)]
     pub long: bool,
@@ -163,6 +167,24 @@ pub struct Background {
     pub probation: Duration,
 }
 
+/// Records from one layout into another, in memory: see `scenario::memory`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Translate {
+    pub records: usize,
+    pub rounds: usize,
+}
+
+/// Flows looked up in a table of as many: see `scenario::memory`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LookUp {
+    pub flows: usize,
+    /// Batches a round.
+    pub batches: usize,
+    pub rounds: usize,
+}
+
 /// The parts of a scenario that swaps under load.
 #[derive(Debug, Clone, Copy)]
 pub struct Swapping<'a> {
@@ -210,6 +232,24 @@ impl Scenario {
                 return Err("beside: flows at most flows_max, and swaps.count a multiple of rounds".to_owned());
             }
         }
+        let kinds = [
+            self.load.is_some() || self.backends.is_some() || self.swaps.is_some(),
+            self.saturation.is_some(),
+            self.background.is_some(),
+            self.translate.is_some(),
+            self.look_up.is_some(),
+        ];
+        let what = "load, backends and swaps, or saturation, or background, or translate, or look_up";
+        if kinds.iter().filter(|&&given| given).count() != 1 {
+            return Err(format!("give either {what}"));
+        }
+        if let Some(Translate { records, rounds }) = self.translate {
+            return if records > 0 && rounds > 0 { Ok(()) } else { Err("records and rounds must not be 0".to_owned()) };
+        }
+        if let Some(LookUp { flows, batches, rounds }) = self.look_up {
+            let sound = flows > 0 && batches > 0 && rounds > 0 && u32::try_from(flows).is_ok();
+            return if sound { Ok(()) } else { Err("flows, batches and rounds must not be 0".to_owned()) };
+        }
         match (self.swapping(), &self.saturation, &self.background) {
             (Some(Swapping { load, backends, swaps }), None, None) => {
                 payload(load.payload_bytes)?;
@@ -251,7 +291,7 @@ impl Scenario {
                 }
                 Ok(())
             }
-            _ => Err("give either load, backends and swaps, or saturation, or background".to_owned()),
+            _ => Err("give all of load, backends and swaps".to_owned()),
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod background;
 pub mod beside;
 pub mod definition;
 pub mod host;
+pub mod memory;
 pub mod observed;
 pub mod rows;
 pub mod saturation;
@@ -18,7 +19,10 @@ use definition::Scenario;
 const DEMO: &str = include_str!("../../scenarios/demo.toml");
 
 /// The scenarios of `swapbench run`, in order.
-const STANDARD: [&str; 8] = [
+const STANDARD: [&str; 11] = [
+    include_str!("../../scenarios/translate-1m.toml"),
+    include_str!("../../scenarios/lookup-1m.toml"),
+    include_str!("../../scenarios/lookup-4m.toml"),
     include_str!("../../scenarios/delayed-replies-swap.toml"),
     include_str!("../../scenarios/blackout-flows-10k.toml"),
     include_str!("../../scenarios/singles-vs-sockets.toml"),
@@ -62,6 +66,9 @@ mod tests {
         assert_eq!(demo.name, "demo");
         let names: Vec<String> = standard(&[]).expect("all").into_iter().map(|s| s.name).collect();
         let expected = [
+            "translate-1m",
+            "lookup-1m",
+            "lookup-4m",
             "delayed-replies-swap",
             "blackout-flows-10k",
             "singles-vs-sockets",

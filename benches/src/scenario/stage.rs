@@ -22,8 +22,7 @@ use crate::world::config::{self, Config, Setting};
 
 /// A flow is taken as live only if it was used within the idle timeout less this.
 const LIVE_MARGIN: Duration = Duration::from_secs(1);
-/// How long the flows may take to be set up beyond the time that two turns of requests take: in the second, those whose
-/// first was lost.
+/// How long no flow at all may be set up, beyond the turn in which each of those that are missing sends once more.
 const WARM_UP_MARGIN: Duration = Duration::from_secs(10);
 /// How often a long set-up says how far it is.
 const WARM_UP_SAYS: Duration = Duration::from_secs(5);
@@ -44,6 +43,12 @@ pub(super) struct Stage<'a> {
     spans: Spans,
     swaps: Vec<Observed>,
     faults: Vec<String>,
+}
+
+/// Binds this thread to the core under test: for measurements of this process itself.
+pub(super) fn settle_on(host: &Host) {
+    // Where it is refused, noise is the only harm.
+    let _ = place::pin(&[host.placement().dut]);
 }
 
 /// Keeps the calling thread, and what it starts, beside the load: the core under test is left alone. Returns who runs
@@ -135,13 +140,16 @@ impl<'a> Stage<'a> {
     pub(super) fn warm_up(&mut self, watch: &mut dyn Watch) -> Result<()> {
         let flows = self.parts.load.flows as u64;
         watch.stage(&format!("setting up {flows} flows"));
-        let turns = 1 + self.parts.load.train as u32;
-        let deadline = Instant::now() + WARM_UP_MARGIN + self.parts.load.turn() * turns;
+        let patience = WARM_UP_MARGIN + self.parts.load.turn() * self.parts.load.train as u32;
+        let (mut most, mut deadline) = (0, Instant::now() + patience);
         let mut said = Instant::now();
         loop {
             let live = self.session.live.glance().flows_live;
             if live >= flows {
                 break;
+            }
+            if live > most {
+                (most, deadline) = (live, Instant::now() + patience);
             }
             if Instant::now() > deadline {
                 let why = format!("only {live} of {flows} flows got a reply");

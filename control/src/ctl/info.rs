@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use shm_state::descriptor::{Descriptor, Field};
+use shm_state::schema::MigrationFacts;
 
 use super::render::{right, table};
 use super::run::{give_up, print, print_json};
@@ -42,7 +43,21 @@ fn document(binary: &Binary) -> Value {
         "executable": executable,
         "version": package,
         "versions": versions.is_some().then_some(ranges),
+        "migrations": binary.migrations.iter().map(migration_document).collect::<Vec<_>>(),
         "tables": binary.layouts.iter().map(layout_document).collect::<Vec<_>>(),
+    })
+}
+
+fn migration_document(migration: &MigrationFacts) -> Value {
+    let MigrationFacts { table, name, from, to, consumes, produces, one_way } = migration;
+    json!({
+        "table_id": table,
+        "name": &**name,
+        "from": from,
+        "to": to,
+        "consumes": consumes,
+        "produces": produces,
+        "one_way": one_way,
     })
 }
 
@@ -59,6 +74,12 @@ fn layout_document(layout: &Descriptor) -> Value {
             "narrow": field.narrow(),
             "default": field.default_value(),
             "compute": field.compute(),
+            "elements": field.elements(),
+            "range": field.range().map(|(min, max)| [min, max].map(end)),
+            "cases": field.cases().map(|cases| {
+                let case = |(number, name): (u32, &str)| (name.to_owned(), json!(number));
+                cases.iter().map(case).collect::<serde_json::Map<_, _>>()
+            }),
         })
     };
     json!({
@@ -93,6 +114,14 @@ fn text(binary: &Binary) -> String {
     line("version", &or_not(said.package));
     let ranges: Vec<_> = said.ranges.iter().map(|(subject, range)| format!("{subject} {range}")).collect();
     line("supports", &or_not(versions.is_some().then(|| ranges.join(", "))));
+    for MigrationFacts { table, name, from, to, consumes, produces, one_way } in binary.migrations.iter() {
+        let arrow = if *one_way { "→" } else { "↔" };
+        let _ = writeln!(
+            text,
+            "{:<11} {name}: table {table}, layout {from} {arrow} {to}, fields {consumes:?} {arrow} {produces:?}",
+            "migration"
+        );
+    }
     for layout in binary.layouts.iter() {
         text.push('\n');
         text.push_str(&layout_text(layout));
@@ -100,12 +129,28 @@ fn text(binary: &Binary) -> String {
     text
 }
 
+/// A range's end: it has 64 bits, with a sign or without.
+fn end(number: i128) -> Value {
+    u64::try_from(number).map_or_else(|_| json!(number as i64), |number| json!(number))
+}
+
+/// What a field may hold, where not all that fits is valid: `1..=64`, `0 down, 1 up`.
+fn valid(field: &Field) -> String {
+    match (field.range(), field.cases()) {
+        (Some((min, max)), _) => format!("{min}..={max}"),
+        (None, Some(cases)) => {
+            cases.iter().map(|(number, name)| format!("{number} {name}")).collect::<Vec<_>>().join(", ")
+        }
+        (None, None) => String::new(),
+    }
+}
+
 fn layout_text(layout: &Descriptor) -> String {
-    let mut fields = table(&["offset", "bytes", "id", "field", "type", "unit", "too large", "if lacking"]);
+    let mut fields = table(&["offset", "bytes", "id", "field", "type", "unit", "valid", "does not fit", "if lacking"]);
     for field in layout.fields() {
         let lacking = match (field.compute(), field.default_value()) {
             (Some(function), _) => format!("computed by `{function}`"),
-            (None, Some(value)) => value.to_string(),
+            (None, Some(value)) => field.cell(value).shown().to_string(),
             (None, None) => "refused".to_owned(),
         };
         fields.add_row([
@@ -115,6 +160,7 @@ fn layout_text(layout: &Descriptor) -> String {
             format!("{}{}", field.name(), if field.is_key() { " (key)" } else { "" }),
             field.type_text(),
             if field.unit().name() == "none" { String::new() } else { field.unit().to_string() },
+            valid(field),
             field.narrow().to_string(),
             lacking,
         ]);

@@ -130,7 +130,7 @@ impl Supervisor {
             Some(child) => child.holdings.live_tables()?,
             None => Vec::new(),
         };
-        let plan = plan(&tables, &binary.layouts)?;
+        let plan = plan(&tables, &binary.layouts, &binary.migrations)?;
         Ok((binary, plan))
     }
 

@@ -12,7 +12,7 @@ use shm_state::directory::Directory;
 use shm_state::error::RegionError;
 use shm_state::manifest::Manifest;
 use shm_state::owner::OwnerState;
-use shm_state::row::{Row, Value};
+use shm_state::row::{Cell, Row};
 use shm_state::segment::Segment;
 use shm_state::table::RecordsView;
 
@@ -298,8 +298,8 @@ impl Holdings {
 
 /// A row as a JSON object.
 pub fn row_json(row: &Row) -> serde_json::Value {
-    let cell = |value: &Value| serde_json::to_value(value).unwrap_or(serde_json::Value::Null);
-    row.iter().map(|c| (c.name.to_string(), cell(&c.value))).collect::<serde_json::Map<_, _>>().into()
+    let shown = |cell: &Cell| serde_json::to_value(cell.shown()).unwrap_or(serde_json::Value::Null);
+    row.iter().map(|cell| (cell.name.to_string(), shown(cell))).collect::<serde_json::Map<_, _>>().into()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use handover::messages::Fault;
 use sha2::{Digest, Sha256};
 use shm_state::descriptor::Descriptor;
+use shm_state::schema::MigrationFacts;
 use thiserror::Error;
 
 use super::elf::{self, ElfError, Linked};
@@ -50,7 +51,7 @@ pub enum BinaryError {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        source: ElfError,
+        source: Box<ElfError>,
     },
     /// It is not the file any more that was examined.
     #[error("{} was changed after it was examined", .0.display())]
@@ -66,7 +67,7 @@ impl BinaryError {
             Self::NotExecutable(_) => ("binary-not-executable", "chmod +x it, or see whether its mount is noexec"),
             Self::TooLarge { .. } => ("binary-too-large", "name a dataplane executable"),
             Self::Changed(_) => ("binary-changed", "install it under a new name and ask again"),
-            Self::Elf { source, .. } => match source {
+            Self::Elf { source, .. } => match &**source {
                 ElfError::NotElf { .. } | ElfError::NotExecutable(_) => {
                     ("binary-not-elf", "name a dataplane executable")
                 }
@@ -75,7 +76,7 @@ impl BinaryError {
                     ("binary-damaged", "copy it again and compare checksums")
                 }
                 ElfError::NoNote => ("binary-no-note", "name a dataplane executable of hitless"),
-                ElfError::BadNote(_) | ElfError::BadVersions(_) => {
+                ElfError::BadNote(_) | ElfError::BadVersions(_) | ElfError::BadMigrations(_) => {
                     ("binary-bad-note", "use a release build of the dataplane")
                 }
             },
@@ -93,6 +94,8 @@ pub struct Binary {
     pub sha256: String,
     /// The layouts that it serves.
     pub layouts: Arc<[Descriptor]>,
+    /// The migrations that it knows.
+    pub migrations: Arc<[MigrationFacts]>,
     /// What it is beside.
     pub facts: Arc<Facts>,
     file: Arc<File>,
@@ -168,12 +171,13 @@ impl Binary {
         let mut bytes = Vec::with_capacity(metadata.len() as usize);
         file.read_to_end(&mut bytes).map_err(unreadable)?;
         let own = own_header().map_err(unreadable)?;
-        let elf::Elf { machine, linked, interpreter, layouts, versions } =
-            elf::read(&bytes, &own).map_err(|source| BinaryError::Elf { path: path.to_owned(), source })?;
+        let elf::Elf { machine, linked, interpreter, layouts, versions, migrations } = elf::read(&bytes, &own)
+            .map_err(|source| BinaryError::Elf { path: path.to_owned(), source: Box::new(source) })?;
         Ok(Self {
             path: path.to_owned(),
             sha256: hex(&Sha256::digest(&bytes)),
             layouts: layouts.into(),
+            migrations: migrations.into(),
             facts: Arc::new(Facts { bytes: metadata.len(), machine, linked, interpreter, versions }),
             file: Arc::new(file),
             identity: Identity::of(&metadata),
@@ -273,6 +277,7 @@ mod tests {
         let binary = Binary {
             path: path.clone(),
             sha256: hex(&Sha256::digest("old")),
+            migrations: Arc::new([]),
             layouts: Arc::default(),
             facts: Arc::new(Facts {
                 bytes: 3,

@@ -129,11 +129,12 @@ pub fn check(old: &Binary, new: &Binary, both: bool, assumed: Assumed, rate: Opt
 }
 
 fn direction(old: &Binary, new: &Binary, assumed: &Assumed, rate: Option<Rate>) -> Direction {
-    let mut tables: Vec<_> = old.layouts.iter().map(|from| table(from, &new.layouts, assumed, rate)).collect();
+    let mut tables: Vec<_> = old.layouts.iter().map(|from| table(from, new, assumed, rate)).collect();
     let unknown = new.layouts.iter().filter(|to| old.layouts.iter().all(|from| from.table_id() != to.table_id()));
     tables.extend(unknown.map(|to| created(to, assumed)));
+    let encoding = old.layouts.iter().map(|layout| layout.encoding().into()).max().unwrap_or(0);
     let refusals = match (&old.facts.versions, &new.facts.versions) {
-        (Some(old), Some(new)) => old.refusals(new),
+        (Some(old), Some(new)) => old.refusals(new, encoding),
         _ => Vec::new(),
     };
     let worst = tables.iter().map(|table| table.verdict).max().unwrap_or(Verdict::Ok);
@@ -150,7 +151,8 @@ fn direction(old: &Binary, new: &Binary, assumed: &Assumed, rate: Option<Rate>) 
     }
 }
 
-fn table(from: &Descriptor, layouts: &[Descriptor], assumed: &Assumed, rate: Option<Rate>) -> TableCheck {
+fn table(from: &Descriptor, new: &Binary, assumed: &Assumed, rate: Option<Rate>) -> TableCheck {
+    let Binary { layouts, migrations, .. } = new;
     let slots = assumed.slots(from);
     let live = LiveTable { descriptor: from.clone(), capacity: slots, live: slots };
     let to = layouts.iter().find(|to| to.table_id() == from.table_id());
@@ -168,7 +170,7 @@ fn table(from: &Descriptor, layouts: &[Descriptor], assumed: &Assumed, rate: Opt
         background_ns: 0,
         rate: None,
     };
-    match plan_table(&live, layouts) {
+    match plan_table(&live, layouts, migrations) {
         Err(fault) => check.refusal = Some(fault),
         Ok(TablePlan { step, fields, .. }) => {
             let lossy = fields.iter().any(|field| field.lossy);
@@ -176,7 +178,8 @@ fn table(from: &Descriptor, layouts: &[Descriptor], assumed: &Assumed, rate: Opt
             (check.step, check.fields) = (Some(step), fields);
             if let (TableStep::Translated, Some(to)) = (step, to) {
                 check.new_bytes = bytes(to, slots);
-                let rate = rate.or_else(|| Plan::compile(from, to).ok().map(|plan| Rate::measure(&plan)));
+                let plan = || Plan::compile_with(from, to, migrations).ok();
+                let rate = rate.or_else(|| plan().map(|plan| Rate::measure(&plan, migrations)));
                 let moved = slots.saturating_mul((from.record_len() + to.record_len()) as u64);
                 check.background_ns = rate.map_or(0, |rate| rate.nanos(moved));
                 check.rate = rate;

@@ -5,7 +5,8 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, read};
 use serde::Serialize;
 use shm_state::descriptor::Descriptor;
-use shm_state::note::{NoteError, SECTION, VersionsError, parse_note_desc};
+use shm_state::note::{MigrationsError, NoteError, SECTION, VersionsError, parse_migrations, parse_note_desc};
+use shm_state::schema::MigrationFacts;
 use thiserror::Error;
 
 use super::notes::{NOTES_MAX, Notes};
@@ -51,6 +52,9 @@ pub enum ElfError {
     /// The contents of its second note cannot be trusted.
     #[error("has a bad {SECTION} note: {0}")]
     BadVersions(#[from] VersionsError),
+    /// The contents of its third note cannot be trusted.
+    #[error("has a bad {SECTION} note: {0}")]
+    BadMigrations(#[from] MigrationsError),
 }
 
 /// How an executable finds its libraries.
@@ -78,6 +82,8 @@ pub struct Elf {
     pub layouts: Vec<Descriptor>,
     /// What it speaks; binaries before that note do not say.
     pub versions: Option<Versions>,
+    /// The migrations that it knows.
+    pub migrations: Vec<MigrationFacts>,
 }
 
 /// Word size, byte order and machine number from the first bytes of an ELF file.
@@ -144,7 +150,8 @@ pub fn read(bytes: &[u8], own: &[u8]) -> Result<Elf, ElfError> {
     let layouts = parse_note_desc(notes.layouts.ok_or(ElfError::NoNote)?)?;
     let versions = notes.versions.map(Versions::parse).transpose()?;
     let (linked, interpreter) = linked(header, endian, bytes)?;
-    Ok(Elf { machine: found.to_string(), linked, interpreter, layouts, versions })
+    let migrations = parse_migrations(notes.migrations.unwrap_or_default())?;
+    Ok(Elf { machine: found.to_string(), linked, interpreter, layouts, versions, migrations })
 }
 
 /// How it is linked, by its program headers.

@@ -1,9 +1,9 @@
-//! The notes of this product in an executable: layouts, and the versions of what it speaks.
+//! The notes of this product in an executable: layouts, the versions of what it speaks, and migrations.
 
 use object::Endianness;
 use object::elf::FileHeader64;
 use object::read::elf::{FileHeader, NoteIterator, ProgramHeader, SectionHeader};
-use shm_state::note::{NOTE_LAYOUTS, NOTE_NAME, NOTE_VERSIONS, SECTION};
+use shm_state::note::{NOTE_LAYOUTS, NOTE_MIGRATIONS, NOTE_NAME, NOTE_VERSIONS, SECTION};
 
 use super::elf::ElfError;
 
@@ -16,6 +16,7 @@ pub(super) const NOTES_MAX: usize = 1 << 16;
 pub(super) struct Notes<'a> {
     pub(super) layouts: Option<&'a [u8]>,
     pub(super) versions: Option<&'a [u8]>,
+    pub(super) migrations: Option<&'a [u8]>,
 }
 
 impl<'a> Notes<'a> {
@@ -58,6 +59,7 @@ impl<'a> Notes<'a> {
             let place = match note.n_type(endian).0 {
                 NOTE_LAYOUTS => &mut self.layouts,
                 NOTE_VERSIONS => &mut self.versions,
+                NOTE_MIGRATIONS => &mut self.migrations,
                 _ => continue,
             };
             place.get_or_insert(note.desc());

@@ -3,6 +3,7 @@
 use handover::messages::Fault;
 use serde::{Deserialize, Serialize};
 use shm_state::descriptor::Descriptor;
+use shm_state::schema::MigrationFacts;
 use shm_state::translate::{FieldAction, Plan};
 
 /// Bytes of a slot beside its record.
@@ -65,11 +66,15 @@ pub struct PlanView {
     pub tables: Vec<TablePlan>,
 }
 
-/// Plans one table.
+/// Plans one table; `layouts` and `migrations` are those of the new binary.
 ///
 /// # Errors
 /// A fault that names the table and, where it is one field's fault, the field.
-pub fn plan_table(table: &LiveTable, layouts: &[Descriptor]) -> Result<TablePlan, Fault> {
+pub fn plan_table(
+    table: &LiveTable,
+    layouts: &[Descriptor],
+    migrations: &[MigrationFacts],
+) -> Result<TablePlan, Fault> {
     let from = &table.descriptor;
     let Some(to) = layouts.iter().find(|layout| layout.table_id() == from.table_id()) else {
         return Err(Fault::operator(
@@ -82,7 +87,7 @@ pub fn plan_table(table: &LiveTable, layouts: &[Descriptor]) -> Result<TablePlan
     let (bytes, fields) = if shared {
         (0, Vec::new())
     } else {
-        let plan = Plan::compile(from, to)
+        let plan = Plan::compile_with(from, to, migrations)
             .map_err(|refusal| Fault::operator("not-translatable", refusal.to_string(), refusal.remedy.clone()))?;
         (slot_bytes(table.capacity, to), plan.fields().to_vec())
     };
@@ -102,8 +107,12 @@ pub fn plan_table(table: &LiveTable, layouts: &[Descriptor]) -> Result<TablePlan
 ///
 /// # Errors
 /// See [`plan_table`].
-pub fn plan(live: &[LiveTable], layouts: &[Descriptor]) -> Result<Vec<TablePlan>, Fault> {
-    let mut tables = live.iter().map(|table| plan_table(table, layouts)).collect::<Result<Vec<_>, _>>()?;
+pub fn plan(
+    live: &[LiveTable],
+    layouts: &[Descriptor],
+    migrations: &[MigrationFacts],
+) -> Result<Vec<TablePlan>, Fault> {
+    let mut tables = live.iter().map(|table| plan_table(table, layouts, migrations)).collect::<Result<Vec<_>, _>>()?;
     let created = layouts.iter().filter(|to| live.iter().all(|t| t.descriptor.table_id() != to.table_id()));
     tables.extend(created.map(|to| TablePlan {
         table: to.name().to_owned(),

@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use shm_state::descriptor::{Descriptor, FieldType};
+use shm_state::descriptor::{Descriptor, Field, FieldType};
 use shm_state::row::{RowView, Value};
-use shm_state::schema::{ComputeFn, Schema};
+use shm_state::schema::{ComputeFn, MigrationFacts, Schema};
 use shm_state::translate::{Loss, Plan};
 
 /// Records of one round.
@@ -40,11 +40,11 @@ impl Rate {
     }
 
     /// Measures a plan. Functions of the binary are not at hand: a constant is computed in their place.
-    pub fn measure(plan: &Plan) -> Self {
+    pub fn measure(plan: &Plan, migrations: &[MigrationFacts]) -> Self {
         let (from, to) = (plan.source(), plan.destination());
         let bytes = (from.record_len() + to.record_len()) * RECORDS;
         // A plan that cannot be bound is one that cannot be measured: as slow as can be said.
-        let Ok(runner) = plan.bind(&stand_ins(to)) else {
+        let Ok(runner) = plan.bind(&stand_ins(to, migrations)) else {
             return Self { bytes_per_s: 1, source: RateSource::SelfTest };
         };
         let source = vec![1_u8; from.record_len() * RECORDS];
@@ -75,9 +75,18 @@ impl Rate {
 }
 
 /// A schema with a constant in place of each function that the layout names.
-fn stand_ins(layout: &Descriptor) -> Schema {
-    let computed = layout.fields().iter().filter_map(|field| Some((field.compute()?, constant(field.ty()))));
-    computed.fold(Schema::new(layout.name()), |schema, (name, function)| schema.compute(name, function))
+fn stand_ins(layout: &Descriptor, migrations: &[MigrationFacts]) -> Schema {
+    let computed = layout.fields().iter().filter_map(|field| Some((field.compute()?, stand_in(field))));
+    let schema = computed.fold(Schema::new(layout.name()), |schema, (name, function)| schema.compute(name, function));
+    schema.stand_in(migrations)
+}
+
+fn stand_in(field: &Field) -> ComputeFn {
+    match field.elements() {
+        None => constant(field.ty()),
+        // How long it is hardly matters here: one that does not fit costs more, not less.
+        Some(_) => |_| Value::List(Vec::new()),
+    }
 }
 
 fn constant(ty: FieldType) -> ComputeFn {

@@ -32,9 +32,10 @@ pub struct Versions {
     pub ranges: BTreeMap<String, Range>,
 }
 
-/// Formats that lie in the segments: a successor reads what its predecessor wrote, which is its newest.
-const FORMATS: [Subject; 6] =
-    [Subject::Prelude, Subject::Manifest, Subject::Directory, Subject::Index, Subject::Descriptor, Subject::Identities];
+/// Formats that lie in the segments: a successor reads what its predecessor wrote, which is its newest. (Descriptors are
+/// written in the oldest encoding that says all, and say themselves which that is.)
+const FORMATS: [Subject; 5] =
+    [Subject::Prelude, Subject::Manifest, Subject::Directory, Subject::Index, Subject::Identities];
 
 impl Versions {
     /// Reads the contents of a note.
@@ -63,17 +64,17 @@ impl Versions {
     }
 
     /// Why `new` cannot take over from `self`, as far as both say; what one does not say is left to the swap itself.
-    pub fn refusals(&self, new: &Self) -> Vec<Fault> {
+    /// `encoding` is the newest in which `self` describes a layout.
+    pub fn refusals(&self, new: &Self, encoding: u32) -> Vec<Fault> {
         let mut refusals = Vec::new();
         let both = |subject| Some((self.range(subject)?, new.range(subject)?));
-        for subject in FORMATS {
-            if let Some((old, new)) = both(subject)
-                && !(new.min..=new.max).contains(&old.max)
-            {
+        let written = FORMATS.into_iter().filter_map(|subject| Some((subject, self.range(subject)?.max)));
+        for (subject, written) in written.chain([(Subject::Descriptor, encoding)]) {
+            if let Some(new) = new.range(subject).filter(|new| !(new.min..=new.max).contains(&written)) {
                 let what = subject.name();
                 refusals.push(Fault::operator(
                     "format-unknown",
-                    format!("the old binary writes {what} version {}, the new one reads {new}", old.max),
+                    format!("the old binary writes {what} version {written}, the new one reads {new}"),
                     "use a binary that reads that version, or go by way of one that does",
                 ));
             }
@@ -103,12 +104,15 @@ mod tests {
     #[test]
     fn a_successor_must_read_what_its_predecessor_writes() {
         let old = speaks(&[(Subject::Index, 1, 1), (Subject::Handover, 1, 2)]);
-        let codes = |new: &Versions| old.refusals(new).into_iter().map(|fault| fault.code).collect::<Vec<_>>();
+        let codes = |new: &Versions| old.refusals(new, 1).into_iter().map(|fault| fault.code).collect::<Vec<_>>();
         assert!(codes(&speaks(&[(Subject::Index, 1, 2), (Subject::Handover, 2, 3)])).is_empty());
         assert_eq!(codes(&speaks(&[(Subject::Index, 2, 2)])), ["format-unknown"]);
         assert_eq!(codes(&speaks(&[(Subject::Handover, 3, 4)])), ["protocol-mismatch"]);
         assert!(codes(&Versions::default()).is_empty(), "what is not said is not refused");
         let newer = speaks(&[(Subject::Index, 1, 2)]);
-        assert_eq!(newer.refusals(&old).len(), 1, "the older one does not read index 2");
+        assert_eq!(newer.refusals(&old, 1).len(), 1, "the older one does not read index 2");
+        let reader = speaks(&[(Subject::Descriptor, 1, 1)]);
+        assert!(speaks(&[(Subject::Descriptor, 1, 2)]).refusals(&reader, 1).is_empty(), "it need not write the newest");
+        assert_eq!(Versions::default().refusals(&reader, 2).len(), 1, "a layout with an array");
     }
 }

@@ -46,6 +46,7 @@ pub struct Departure {
 pub struct Lookup {
     key: FlowKey,
     hash: KeyHash,
+    candidate: Option<Slot>,
 }
 
 /// One worker's forwarding state.
@@ -161,13 +162,15 @@ impl<R: FlowRecord> Forwarder<R> {
             scope: packet.sender.scope,
             listener: socket.id,
         };
-        Lookup { key, hash: self.flows.hash(&key) }
+        let hash = self.flows.hash(&key);
+        self.flows.prefetch_buckets(hash);
+        Lookup { key, hash, candidate: None }
     }
 
     /// From a client, stage 2: the record asked for.
     #[inline]
-    pub fn prefetch(&self, lookup: &Lookup) {
-        self.flows.prefetch(lookup.hash);
+    pub fn prefetch(&self, lookup: &mut Lookup) {
+        lookup.candidate = self.flows.prefetch(lookup.hash);
     }
 
     /// From a client, stage 3: where the datagram goes; `None` when it is dropped, and counted.
@@ -178,7 +181,7 @@ impl<R: FlowRecord> Forwarder<R> {
             count(&mut self.counters().drop_port_zero, 1);
             return None;
         }
-        let slot = match self.flows.find(lookup.hash, &lookup.key) {
+        let slot = match self.flows.find(lookup.hash, &lookup.key, lookup.candidate) {
             Some(slot) => slot,
             None => self.start(listening, lookup, now_ns)?,
         };

@@ -83,6 +83,10 @@ impl Switch {
             Fault::peer("lost-owner-word", message, "the old process serves on; try the swap again")
         })?;
         report.won_ns = now_ns();
+        if report.dropped_rows > 0 {
+            // What named their slots does so still: index, free slots, identities.
+            self.ledger.intent().owe_scan();
+        }
         let words = manifest.handover();
         words.forget();
         manifest.count_swap();

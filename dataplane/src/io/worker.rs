@@ -292,8 +292,8 @@ impl<R: FlowRecord> Worker<R> {
         if self.first_packet_ns == 0 && !self.batch.is_empty() {
             self.first_packet_ns = now;
         }
-        for arrival in &self.batch {
-            if let Found::Up(lookup) = &arrival.found {
+        for arrival in &mut self.batch {
+            if let Found::Up(lookup) = &mut arrival.found {
                 self.forwarder.prefetch(lookup);
             }
         }

@@ -61,23 +61,31 @@ impl<'a> Heir<'a> {
         Ok(segment)
     }
 
-    /// The flows with their index, for `capacity` of them.
+    /// The flows with their index, for `capacity` of them. The index is made anew where slots are added or taken away, and
+    /// where a migration changes keys.
     ///
     /// # Errors
     /// What cannot be taken over, by table and field.
     pub(super) fn flows<R: FlowRecord>(&mut self, capacity: usize) -> Result<FlowTable<R>, Fault> {
         let id = Index::id(FLOWS_INDEX);
         let index = Index::attach(self.inherited.take(id)?).map_err(|e| bad(id, &e))?;
-        if index.capacity() == capacity {
-            let (records, _) = self.table::<R>(&R::schema(), Some(capacity))?;
+        let bytes = Index::bytes(capacity) as u64;
+        let resized = index.capacity() != capacity;
+        if resized {
+            memory::check(bytes + Records::<R>::bytes(capacity) as u64, "another capacity of table flows")?;
+        }
+        let copiers = self.copiers.len();
+        let (records, _) = self.table::<R>(&R::schema(), Some(capacity))?;
+        let rekeyed = self.copiers[copiers..].iter().any(Copier::rekeys);
+        if !resized && !rekeyed {
             self.share("flows.index", id)?;
             return FlowTable::join(records, index).map_err(|e| bad(id, &e));
         }
-        let bytes = Index::bytes(capacity) as u64;
-        memory::check(bytes + Records::<R>::bytes(capacity) as u64, "another capacity of table flows")?;
-        let (records, _) = self.table::<R>(&R::schema(), Some(capacity))?;
-        let larger = index.resized(capacity).map_err(no_memory)?;
-        let builder = IndexBuilder::new(larger.clone(), |record: &[u8]| {
+        if rekeyed {
+            memory::check(bytes, "other keys in table flows")?;
+        }
+        let rebuilt = index.resized(capacity).map_err(no_memory)?;
+        let builder = IndexBuilder::new(rebuilt.clone(), |record: &[u8]| {
             R::read_from_bytes(record).map(|record| record.key().bytes()).unwrap_or([0; crate::state::key::KEY_LEN])
         });
         if let Some(copier) = self.copiers.last_mut() {
@@ -86,7 +94,7 @@ impl<'a> Heir<'a> {
         let version = index.segment().prelude().layout_version;
         self.note("flows.index", (version, version), TableAction::Rebuilt, bytes);
         self.own.push(id);
-        FlowTable::join(records, larger).map_err(|e| bad(id, &e))
+        FlowTable::join(records, rebuilt).map_err(|e| bad(id, &e))
     }
 
     /// A table's records, for `capacity` of them if that is said; and as the predecessor has them.
@@ -113,7 +121,8 @@ impl<'a> Heir<'a> {
         }
         let capacity = capacity.unwrap_or(view.capacity() as usize);
         let bytes = Records::<T>::bytes(capacity) as u64;
-        let aside = Layer::bytes_between(view.descriptor(), &T::descriptor(), capacity);
+        let migrations: Vec<_> = schema.migration_facts().cloned().collect();
+        let aside = Layer::bytes_between(view.descriptor(), &T::descriptor(), &migrations, capacity);
         let aside = aside.map_err(|e| refused(T::NAME, e.into()))? as u64;
         memory::check(bytes + aside, &format!("the new layout of table {}", T::NAME))?;
         let records = Records::<T>::create(self.region_id, capacity).map_err(no_memory)?;

@@ -273,13 +273,18 @@ impl<R: FlowRecord> Process<R> {
                     return self.end(UNDONE);
                 }
                 // Nobody is left to undo the swap either: it is final.
-                self.spent.clear();
+                self.retire_tables();
                 if self.parked {
                     self.orders.stop();
                 }
             }
             self.sleep();
         }
+    }
+
+    /// Nobody goes back to the tables that were translated.
+    fn retire_tables(&mut self) {
+        self.spent.drain(..).for_each(Copier::retire);
     }
 
     fn sleep(&self) {
@@ -423,7 +428,7 @@ impl<R: FlowRecord> Process<R> {
             }
             Message::Committed(committed) => {
                 tracing::debug!(committed.swap, "the swap is final");
-                self.spent.clear();
+                self.retire_tables();
             }
             Message::Commit(_) if self.parked || self.displaced() => {
                 step_aside();

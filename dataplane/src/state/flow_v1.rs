@@ -6,7 +6,7 @@ use shm_state::Layout;
 use shm_state::schema::Schema;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// One flow, 104 bytes.
+/// One flow, 96 bytes.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Layout)]
 #[layout(table = 1, name = "flows", version = 1)]
 #[repr(C)]

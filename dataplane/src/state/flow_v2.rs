@@ -7,7 +7,7 @@ use shm_state::Layout;
 use shm_state::schema::Schema;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// One flow, 120 bytes: with its slot's meta word exactly two cache lines.
+/// One flow, 112 bytes.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Layout)]
 #[layout(table = 1, name = "flows", version = 2)]
 #[repr(C)]

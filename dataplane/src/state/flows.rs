@@ -101,20 +101,24 @@ impl<R: FlowRecord> FlowTable<R> {
         [self.records.segment(), self.index.segment()]
     }
 
-    /// First stage of a look-up: hashes the key and asks for its buckets.
+    /// First stage of a look-up: hashes the key.
     #[inline]
     pub fn hash(&self, key: &FlowKey) -> KeyHash {
-        let hash = self.index.hash(&key.bytes());
-        self.index.prefetch(hash);
-        hash
+        self.index.hash(&key.bytes())
     }
 
-    /// Second stage: asks for the record that the buckets point to.
+    /// Second stage: asks for the key's buckets.
     #[inline]
-    pub fn prefetch(&self, hash: KeyHash) {
-        if let Some(slot) = self.index.find(hash, |_| true) {
-            self.records.prefetch(slot);
-        }
+    pub fn prefetch_buckets(&self, hash: KeyHash) {
+        self.index.prefetch(hash);
+    }
+
+    /// Third stage: asks for the record that the buckets point to, which is nearly always the right one.
+    #[inline]
+    pub fn prefetch(&self, hash: KeyHash) -> Option<Slot> {
+        let candidate = self.index.candidate(hash)?;
+        self.records.prefetch(candidate);
+        Some(candidate)
     }
 
     /// Asks for a record by its slot.
@@ -123,10 +127,11 @@ impl<R: FlowRecord> FlowTable<R> {
         self.records.prefetch(slot);
     }
 
-    /// Third stage: the flow of this key.
+    /// Last stage: the flow of this key, which may be the candidate of the stage before.
     #[inline]
-    pub fn find(&self, hash: KeyHash, key: &FlowKey) -> Option<Slot> {
-        self.index.find(hash, |slot| self.records.meta(slot).live && self.records.get(slot).is(key))
+    pub fn find(&self, hash: KeyHash, key: &FlowKey, candidate: Option<Slot>) -> Option<Slot> {
+        let is_it = |slot: Slot| self.records.is_live(slot) && self.records.get(slot).is(key);
+        candidate.filter(|&slot| is_it(slot)).or_else(|| self.index.find(hash, is_it))
     }
 
     /// A live flow's record; `None` for a slot number that names none.

@@ -25,6 +25,15 @@ pub const COUNTERS: u32 = 4;
 /// Stable id of the backends.
 pub const BACKENDS: u32 = 5;
 
+shm_state::layouts! {
+    /// Every layout in the tree. A field that leaves the last of them is retired here, so that its id is not given to
+    /// another.
+    pub static LAYOUTS;
+    table "flows": flow_v1::FlowV1, flow_v2::FlowV2;
+    table "counters": counters::Counters;
+    table "backends": backends::BackendRecord;
+}
+
 // The layouts carry the number as a literal, as their frozen descriptors do.
 const _: () = {
     use shm_state::Layout;

@@ -96,7 +96,9 @@ impl Judge {
         let refused = scene.is_refused(operation);
         let before = scene.model.clone();
         let segments = scene.segments();
-        let work = || drop(scene.apply(operation));
+        let work = || {
+            scene.apply(operation);
+        };
         let images = images(&segments, work, &mut self.tally.instructions);
         scene.follow(operation);
         let after = scene.model.clone();

@@ -59,7 +59,7 @@ impl Model {
 
     pub fn begin(&mut self, client_port: u16, row: usize, random: u64) -> u32 {
         let pool = &mut self.rows[row].pool;
-        let at = (u128::from(random) * pool.len() as u128 >> 64) as usize;
+        let at = ((u128::from(random) * pool.len() as u128) >> 64) as usize;
         let identity = pool.swap_remove(at);
         let slot = self.free.pop().expect("a free slot");
         self.flows.insert(slot, Flow { client_port, row, identity });

@@ -192,7 +192,7 @@ impl<R: FlowRecord> Scene<R> {
     /// Whether the tables find the flow that an operation is to begin.
     pub fn is_known(&self, operation: Operation) -> bool {
         let Operation::Begin { client_port, .. } = operation else { return false };
-        self.flows.find(self.flows.hash(&key(client_port)), &key(client_port)).is_some()
+        self.flows.find(self.flows.hash(&key(client_port)), &key(client_port), None).is_some()
     }
 
     /// Clears all dirty marks, as a copier does.

@@ -41,6 +41,7 @@ impl Kind {
             Shape::Unsigned(_) => Some(Self::Unsigned),
             Shape::Signed(_) => Some(Self::Signed),
             Shape::ByteArray(_) => Some(Self::Bytes),
+            Shape::Array(element) => Self::of_shape(element),
             Shape::Bool | Shape::Other => None,
         }
     }
@@ -52,6 +53,14 @@ impl Kind {
                 return Some("Rust's bool has invalid bit patterns; use a u8 with #[field(bool)]");
             }
             (_, Shape::Other) => true,
+            (Self::Unsigned | Self::Signed, Shape::Unsigned(16) | Shape::Signed(16)) => {
+                return Some(
+                    "an integer has 1, 2, 4 or 8 bytes: values are carried in words; keep a wider one as bytes",
+                );
+            }
+            (_, Shape::Array(_)) => {
+                return Some("an array has elements of a plain type; lists of lists there are none");
+            }
             (Self::Unsigned | Self::Duration, Shape::Unsigned(bytes)) => *bytes <= 8,
             (Self::Signed, Shape::Signed(bytes)) => *bytes <= 8,
             (Self::Bool, Shape::Unsigned(bytes)) => *bytes == 1,
@@ -87,6 +96,8 @@ pub(crate) enum Shape {
     Bool,
     /// `[u8; N]`, with N if it is a literal.
     ByteArray(Option<usize>),
+    /// Any other array, with the shape of its elements.
+    Array(Box<Self>),
     Other,
 }
 
@@ -100,7 +111,18 @@ impl Shape {
                 Expr::Lit(ExprLit { lit: Lit::Int(len), .. }) => Self::ByteArray(len.base10_parse().ok()),
                 _ => Self::ByteArray(None),
             },
+            Type::Array(array) => Self::Array(Box::new(Self::of(&array.elem))),
             _ => Self::Other,
+        }
+    }
+
+    /// Whether a field of this shape and `kind` is an array of that kind: an array of bytes may also be one address or
+    /// byte string.
+    pub(crate) fn element_for(&self, kind: Kind) -> bool {
+        match self {
+            Self::Array(_) => true,
+            Self::ByteArray(_) => !matches!(kind, Kind::Bytes | Kind::Ip),
+            _ => false,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The macro's own errors: each names the culprit, at the culprit's span, and says what to do.
 
-use crate::expand::expand;
+use crate::cases;
+use crate::expand::{expand, expand_record};
 use syn::{DeriveInput, parse_str};
 
 /// The error that a record with these fields gives; `text` is what the span points at.
@@ -28,18 +29,27 @@ fn good_records_expand() {
             #[field(id = 2, instant = "ns", compute = "now")] seen: Nanos,
             #[field(id = 3, unsigned, unit = "packets", narrow = "clamp")] packets: u32,
             #[field(id = 4, enum, default = 1)] r#type: u8,
+            #[field(id = 5, unsigned, range = 1..=64)] rates: [u32; 4],
+            #[field(id = 6, ip)] hops: [[u8; 16]; 2],
+            #[field(id = 7, cases = Health)] health: u8,
+            #[field(nested, base = 100)] local: Endpoint,
             #[field(skip)] pad: [u8; 3],
         }"#;
     let input: DeriveInput = parse_str(record).expect("Rust syntax");
     let text = expand(&input).expect("expands").to_string();
     for part in [
-        "ConstDescriptor < 4usize >",
+        "impl :: shm_state :: descriptor :: Record for Flow",
+        "facts_len (< Flow as",
         "offset_of ! (Flow , seen)",
         "FieldType :: Instant",
         "Unit :: Ns",
         "Narrow :: Clamp",
         "default_number (1i128)",
         "\"type\"",
+        "array (:: core :: mem :: size_of :: < [u32 ; 4] > () / :: core :: mem :: size_of :: < u32 > ()) . range (1i128 , 64i128)",
+        "array (:: core :: mem :: size_of :: < [[u8 ; 16] ; 2] > ()",
+        "cases (< Health as :: shm_state :: descriptor :: Cases > :: CASES)",
+        "base : 100u32 , name : \"local\" , specs : < Endpoint as :: shm_state :: descriptor :: Record > :: SPECS",
     ] {
         assert!(text.contains(part), "no `{part}` in {text}");
     }
@@ -74,7 +84,7 @@ fn the_layout_attribute_is_checked() {
     assert_eq!(layout("table = 1, table = 2").0, "`table` is said twice");
     assert_eq!(
         layout("tabel = 1"),
-        ("unknown layout key `tabel`; expected table, name or version".into(), "tabel".into())
+        ("unknown layout key `tabel`; expected table, name, version or secret".into(), "tabel".into())
     );
     let rule = "1 to 32 letters, digits, '_', '-' and '.'";
     assert_eq!(layout("name = \"my flows\"").0, format!("`my flows` is not a name that can be stored: {rule}"));
@@ -94,6 +104,8 @@ fn ids_and_names_are_unique_and_every_field_is_decided() {
     assert_field_error("#[field(skip, id = 1)] a: u8", "field `a` is skipped and can have nothing else", "a");
 }
 
+const WIDTHS: &str = "an integer has 1, 2, 4 or 8 bytes: values are carried in words; keep a wider one as bytes";
+
 #[test]
 fn types_and_widths_agree() {
     let cases = [
@@ -102,7 +114,12 @@ fn types_and_widths_agree() {
         ("ip", "u128", "an ip field is a [u8; 16], IPv4 as a mapped address"),
         ("port", "u32", "a port field is a u16 in host order"),
         ("signed", "u32", "a signed field is an i8, i16, i32 or i64"),
-        ("unsigned", "u128", "an unsigned field is a u8, u16, u32 or u64"),
+        ("unsigned", "u128", WIDTHS),
+        ("signed", "i128", WIDTHS),
+        ("unsigned", "[u128; 2]", WIDTHS),
+        ("signed", "[u32; 2]", "a signed field is an i8, i16, i32 or i64"),
+        ("port", "[u8; 2]", "a port field is a u16 in host order"),
+        ("bytes", "[[[u8; 2]; 2]; 2]", "an array has elements of a plain type; lists of lists there are none"),
         ("bool", "u16", "a bool field is a u8"),
         ("bool", "bool", "Rust's bool has invalid bit patterns; use a u8 with #[field(bool)]"),
         ("enum", "u64", "an enum field is a u8, u16 or u32"),
@@ -164,6 +181,75 @@ fn defaults_are_of_the_fields_type() {
         let message = format!("the default of field `a` must be {want}");
         assert_field_error(&format!("#[field(id = 1, {word}, default = {default})] a: {ty}"), &message, default);
     }
+}
+
+#[test]
+fn ranges_and_cases_suit_the_type() {
+    let ends = "`range` is from the lowest to the highest valid number, both included: 1..=64";
+    for range in ["1..64", "1..", "9..=1", "low..=high"] {
+        assert_field_error(&format!("#[field(id = 1, range = {range})] a: u8"), ends, range);
+    }
+    let only = "field `a`: only integers and times have a range";
+    assert_field_error("#[field(id = 1, port, range = 1..=9)] a: u16", only, "range");
+    assert_field_error(
+        "#[field(id = 1, unsigned, cases = Health)] a: u8",
+        "field `a`: only an enum has cases",
+        "cases",
+    );
+    assert_field_error(
+        "#[field(id = 1, cases = Health, narrow = \"clamp\")] a: u8",
+        "field `a`: the nearest number would be another case or slot; use refuse or drop",
+        "narrow",
+    );
+}
+
+#[test]
+fn parts_say_nothing_but_their_base() {
+    assert_field_error(
+        "#[field(nested)] a: Inner",
+        "field `a` is nested and needs base = ..., which is added to the inner ids",
+        "a",
+    );
+    assert_field_error(
+        "#[field(nested, base = 100, key)] a: Inner",
+        "field `a` is nested: only base and name are said here, all else in the inner record",
+        "a",
+    );
+    assert_field_error(
+        "#[field(nested, base = 100)] a: [Inner; 2]",
+        "field `a` is an array of records; make each of them a nested field, with a base of its own",
+        "a",
+    );
+    assert_field_error("#[field(id = 1, base = 2)] a: u8", "field `a` has a base, and only nested records do", "a");
+    assert_field_error("#[field(skip, nested)] a: u8", "field `a` is skipped and can have nothing else", "a");
+    let part: DeriveInput = parse_str("struct Part { #[field(id = 1)] a: u8 }").expect("Rust syntax");
+    let error = expand_record(&part).expect_err("refused").to_string();
+    assert_eq!(error, "a layout needs #[repr(C)], so that its fields stay where they are");
+}
+
+#[test]
+fn cases_have_numbers_and_names_of_their_own() {
+    let error = |text: &str| {
+        let input: DeriveInput = parse_str(text).expect("Rust syntax");
+        cases::expand(&input).expect_err("refused").to_string()
+    };
+    assert_eq!(error("struct Health { a: u8 }"), "cases are those of an enum");
+    assert_eq!(error("enum Health { }"), "an enum without variants has no cases");
+    assert_eq!(
+        error("enum Health { Up = 1, Down }"),
+        "case `Down` needs its number, written down: numbers are for ever"
+    );
+    assert_eq!(error("enum Health { Up(u8) = 1 }"), "case `Up` has fields, and a record keeps nothing but its number");
+    let literal = "case `Up` has a number that is not a literal from 0 to 4294967295";
+    assert_eq!(error("enum Health { Up = 1 + 1 }"), literal);
+    assert_eq!(error("enum Health { Up = -1 }"), literal);
+    assert_eq!(error("enum Health { Up = 1, #[case(name = \"up\")] Alive = 2 }"), "another case is named `up`");
+    assert_eq!(error("enum Health { #[case(nom = \"up\")] Alive = 2 }"), "unknown case key; expected name");
+    let input: DeriveInput =
+        parse_str("enum Health { GoingDown = 7, #[case(name = \"alive\")] Up = 1 }").expect("Rust syntax");
+    let text = cases::expand(&input).expect("expands").to_string();
+    let (alive, down) = (text.find("new (1u32 , \"alive\")"), text.find("new (7u32 , \"going-down\")"));
+    assert!(alive.is_some() && alive < down, "sorted by number: {text}");
 }
 
 #[test]

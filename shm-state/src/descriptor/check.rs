@@ -1,6 +1,8 @@
 //! The rules that a descriptor obeys, checked by the same code in constants and on claimed bytes.
 
-use super::{DEFAULT_LEN, FLAG_DEFAULT, FieldDesc, FieldType, NAME_LEN, Narrow, Unit};
+use super::check_facts::{self, FactProblem};
+use super::facts::FactsProblem;
+use super::{DEFAULT_LEN, FLAG_DEFAULT, FieldDesc, FieldFacts, FieldSpec, FieldType, NAME_LEN, Narrow, Unit};
 
 /// What is wrong with a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -110,6 +112,9 @@ pub enum FieldProblem {
     /// The compute function's name.
     #[error("names a compute function badly: the name {0}")]
     ComputeName(NameProblem),
+    /// A fact for which its entry has no room.
+    #[error("{0}")]
+    Fact(FactProblem),
 }
 
 /// Why bytes are not a descriptor that can be trusted.
@@ -127,7 +132,7 @@ pub enum DescriptorError {
     #[error("wrong magic: not a descriptor")]
     BadMagic,
     /// An encoding of a later version.
-    #[error("encoding {found} is unknown here (this binary reads {known}); use a newer binary", known = super::ENCODING)]
+    #[error("encoding {found} is unknown here (this binary reads up to {known}); use a newer binary", known = super::ENCODING)]
     UnknownEncoding {
         /// The claimed encoding.
         found: u16,
@@ -153,6 +158,14 @@ pub enum DescriptorError {
     /// The table's name.
     #[error("the table's name {0}")]
     TableName(NameProblem),
+    /// The facts for which entries have no room.
+    #[error("the fact at byte {offset} {problem}")]
+    Facts {
+        /// Where it starts, from the descriptor's start.
+        offset: usize,
+        /// What is wrong.
+        problem: FactsProblem,
+    },
     /// A field breaks a rule.
     #[error("field {name} (entry {index}, id {id}) {problem}")]
     Field {
@@ -198,8 +211,8 @@ pub(super) const fn name(bytes: &[u8; NAME_LEN]) -> Result<(), NameProblem> {
 }
 
 /// Checks the field at `index` by itself and against those in front of it, which hold already.
-pub(super) const fn field(fields: &[FieldDesc], index: usize, record_len: u32) -> Result<(), FieldProblem> {
-    let field = &fields[index];
+pub(super) const fn field(specs: &[FieldSpec<'_>], index: usize, record_len: u32) -> Result<(), FieldProblem> {
+    let field = &specs[index].entry;
     if field.id.get() == 0 {
         return Err(FieldProblem::ZeroId);
     }
@@ -210,9 +223,14 @@ pub(super) const fn field(fields: &[FieldDesc], index: usize, record_len: u32) -
         Ok(()) | Err(NameProblem::Empty) => {}
         Err(problem) => return Err(FieldProblem::ComputeName(problem)),
     }
-    if let Err(problem) = value_type(field) {
-        return Err(problem);
-    }
+    let element_len = match check_facts::element_len(&specs[index]) {
+        Ok(len) => len,
+        Err(problem) => return Err(problem),
+    };
+    let ty = match value_type(field, element_len, &specs[index].facts) {
+        Ok(ty) => ty,
+        Err(problem) => return Err(problem),
+    };
     let (offset, len) = (field.offset.get(), field.len.get());
     let Some(end) = offset.checked_add(len) else {
         return Err(FieldProblem::OutOfRecord { offset, len, record_len });
@@ -221,7 +239,7 @@ pub(super) const fn field(fields: &[FieldDesc], index: usize, record_len: u32) -
         return Err(FieldProblem::OutOfRecord { offset, len, record_len });
     }
     if field.flags & FLAG_DEFAULT != 0 {
-        let mut i = len as usize;
+        let mut i = element_len as usize;
         while i < DEFAULT_LEN {
             if field.default[i] != 0 {
                 return Err(FieldProblem::DefaultTooLong);
@@ -229,10 +247,13 @@ pub(super) const fn field(fields: &[FieldDesc], index: usize, record_len: u32) -
             i += 1;
         }
     }
-    against_earlier(fields, index)
+    if let Err(problem) = check_facts::facts(field, &specs[index].facts, ty, element_len) {
+        return Err(problem);
+    }
+    against_earlier(specs, index)
 }
 
-const fn value_type(field: &FieldDesc) -> Result<(), FieldProblem> {
+const fn value_type(field: &FieldDesc, len: u32, facts: &FieldFacts<'_>) -> Result<FieldType, FieldProblem> {
     let Some(ty) = FieldType::from_number(field.ty) else {
         return Err(FieldProblem::UnknownType { number: field.ty });
     };
@@ -242,23 +263,26 @@ const fn value_type(field: &FieldDesc) -> Result<(), FieldProblem> {
     let Some(narrow) = Narrow::from_number(field.narrow) else {
         return Err(FieldProblem::UnknownNarrow { number: field.narrow });
     };
-    let len = field.len.get();
     if !ty.allows_len(len as usize) {
         return Err(FieldProblem::Length { ty, len });
     }
     if !ty.allows_unit(unit) {
         return Err(FieldProblem::UnitForType { ty, unit });
     }
-    if !ty.allows_narrow(narrow) {
+    // Of an enum with listed cases the default is what an unknown case can be replaced by.
+    let replaces = matches!((ty, narrow), (FieldType::Enum, Narrow::Clamp))
+        && !facts.cases.is_empty()
+        && field.flags & FLAG_DEFAULT != 0;
+    if !ty.allows_narrow(narrow) && !replaces {
         return Err(FieldProblem::NarrowForType { ty, narrow });
     }
-    Ok(())
+    Ok(ty)
 }
 
-const fn against_earlier(fields: &[FieldDesc], index: usize) -> Result<(), FieldProblem> {
-    let field = &fields[index];
+const fn against_earlier(specs: &[FieldSpec<'_>], index: usize) -> Result<(), FieldProblem> {
+    let field = &specs[index].entry;
     if index > 0 {
-        let before = &fields[index - 1];
+        let before = &specs[index - 1].entry;
         if field.offset.get() < before.offset.get() {
             return Err(FieldProblem::OutOfOrder);
         }
@@ -268,10 +292,10 @@ const fn against_earlier(fields: &[FieldDesc], index: usize) -> Result<(), Field
     }
     let mut other = 0;
     while other < index {
-        if fields[other].id.get() == field.id.get() {
+        if specs[other].entry.id.get() == field.id.get() {
             return Err(FieldProblem::DuplicateId { other });
         }
-        if same(&fields[other].name, &field.name) {
+        if same(&specs[other].entry.name, &field.name) {
             return Err(FieldProblem::DuplicateName { other });
         }
         other += 1;
@@ -279,7 +303,7 @@ const fn against_earlier(fields: &[FieldDesc], index: usize) -> Result<(), Field
     Ok(())
 }
 
-const fn same(a: &[u8; NAME_LEN], b: &[u8; NAME_LEN]) -> bool {
+pub(super) const fn same(a: &[u8; NAME_LEN], b: &[u8; NAME_LEN]) -> bool {
     let mut i = 0;
     while i < NAME_LEN {
         if a[i] != b[i] {

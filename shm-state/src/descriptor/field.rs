@@ -1,8 +1,11 @@
 //! One field of a checked descriptor.
 
 use super::check::FieldProblem;
-use super::{DEFAULT_LEN, FLAG_DEFAULT, FLAG_KEY, FieldDesc, FieldType, Meaning, NAME_LEN, Narrow, Unit};
-use crate::row::Value;
+use super::{
+    Case, CaseList, DEFAULT_LEN, FLAG_DEFAULT, FLAG_KEY, FieldDesc, FieldFacts, FieldSpec, FieldType, Meaning,
+    NAME_LEN, Narrow, Unit,
+};
+use crate::row::{Cell, Value};
 use std::sync::Arc;
 use zerocopy::little_endian::U32;
 
@@ -19,11 +22,15 @@ pub struct Field {
     len: usize,
     default: Option<[u8; DEFAULT_LEN]>,
     compute: Option<Arc<str>>,
+    elements: Option<usize>,
+    range: Option<(i128, i128)>,
+    cases: Option<CaseList>,
 }
 
 impl Field {
-    pub(super) fn from_wire(wire: &FieldDesc) -> Result<Self, FieldProblem> {
-        let FieldDesc { id, ty, unit, narrow, flags, offset, len, default, name, compute } = *wire;
+    pub(super) fn from_spec(spec: &FieldSpec<'_>) -> Result<Self, FieldProblem> {
+        let FieldDesc { id, ty, unit, narrow, flags, offset, len, default, name, compute } = spec.entry;
+        let FieldFacts { elements, range, cases } = spec.facts;
         Ok(Self {
             id: id.get(),
             name: text(&name),
@@ -35,13 +42,21 @@ impl Field {
             len: len.get() as usize,
             default: (flags & FLAG_DEFAULT != 0).then_some(default),
             compute: Some(text(&compute)).filter(|name| !name.is_empty()),
+            elements: elements.map(|elements| elements as usize),
+            range,
+            cases: CaseList::of(cases),
         })
     }
 
-    pub(super) fn to_wire(&self) -> FieldDesc {
-        let Self { id, name, ty, unit, narrow, key, offset, len, default, compute } = self;
+    /// The cases as they lie in a descriptor, for [`Field::to_spec`].
+    pub(super) fn wire_cases(&self) -> Vec<Case> {
+        self.cases.as_ref().map(CaseList::to_wire).unwrap_or_default()
+    }
+
+    pub(super) fn to_spec<'a>(&self, wire_cases: &'a [Case]) -> FieldSpec<'a> {
+        let Self { id, name, ty, unit, narrow, key, offset, len, default, compute, elements, range, cases: _ } = self;
         let flag = |set: bool, flag| if set { flag } else { 0 };
-        FieldDesc {
+        let entry = FieldDesc {
             id: U32::new(*id),
             ty: *ty as u8,
             unit: *unit as u8,
@@ -52,7 +67,9 @@ impl Field {
             default: default.unwrap_or_default(),
             name: padded(name),
             compute: padded(compute.as_deref().unwrap_or("")),
-        }
+        };
+        let facts = FieldFacts { elements: elements.map(|n| n as u32), range: *range, cases: wire_cases };
+        FieldSpec { entry, facts }
     }
 
     /// Stable id within the table.
@@ -77,7 +94,40 @@ impl Field {
 
     /// What it means, whatever its width.
     pub fn meaning(&self) -> Meaning {
-        Meaning::of(self.ty, self.unit)
+        let one = Meaning::of(self.ty, self.unit);
+        if self.elements.is_some() { one.list() } else { one }
+    }
+
+    /// Elements of an array; nothing for a single value.
+    pub fn elements(&self) -> Option<usize> {
+        self.elements
+    }
+
+    /// Bytes of one element; of the field, if it is a single value.
+    pub fn element_len(&self) -> usize {
+        self.len / self.elements.unwrap_or(1)
+    }
+
+    /// One element of an array as a field of its own, with the array's id and name; of a single value, element 0 is
+    /// the field itself.
+    pub fn element(&self, index: usize) -> Option<Self> {
+        let len = self.element_len();
+        (index < self.elements.unwrap_or(1)).then(|| Self {
+            offset: self.offset + index * len,
+            len,
+            elements: None,
+            ..self.clone()
+        })
+    }
+
+    /// Lowest and highest valid number, in the field's own unit.
+    pub fn range(&self) -> Option<(i128, i128)> {
+        self.range
+    }
+
+    /// The cases of an enum, if they are listed.
+    pub fn cases(&self) -> Option<&CaseList> {
+        self.cases.as_ref()
     }
 
     /// What is done with values that do not fit when records are translated into this layout.
@@ -106,18 +156,20 @@ impl Field {
         self.offset + self.len
     }
 
-    /// The default as it lies in a record, [`Field::len`] bytes.
+    /// The default as it lies in a record, [`Field::len`] bytes; every element of an array has the same.
     pub fn default_bytes(&self) -> Option<Vec<u8>> {
         let default = self.default?;
         let mut bytes = vec![0; self.len];
-        let stored = self.len.min(DEFAULT_LEN);
-        bytes[..stored].copy_from_slice(&default[..stored]);
+        for element in bytes.chunks_exact_mut(self.element_len()) {
+            let stored = element.len().min(DEFAULT_LEN);
+            element[..stored].copy_from_slice(&default[..stored]);
+        }
         Some(bytes)
     }
 
     /// The default as a value.
     pub fn default_value(&self) -> Option<Value> {
-        self.default_bytes().map(|bytes| Value::decode(self.ty, self.unit, &bytes))
+        self.default_bytes().map(|bytes| self.value(&bytes))
     }
 
     /// Name of the function that computes the field for records of layouts that lack it.
@@ -133,20 +185,36 @@ impl Field {
 
     /// The field's value in a record; nothing if the record is too short.
     pub fn decode(&self, record: &[u8]) -> Option<Value> {
-        self.bytes(record).map(|bytes| Value::decode(self.ty, self.unit, bytes))
+        self.bytes(record).map(|bytes| self.value(bytes))
     }
 
-    /// Type with width as people write it: `u32`, `i64`, `bytes[16]`, `ip`.
+    /// The value in the field's own bytes.
+    fn value(&self, bytes: &[u8]) -> Value {
+        let one = |bytes: &[u8]| Value::decode(self.ty, self.unit, bytes);
+        match self.elements {
+            None => one(bytes),
+            Some(_) => Value::List(bytes.chunks_exact(self.element_len()).map(one).collect()),
+        }
+    }
+
+    /// A value as that of this field, with its name and the names of its cases.
+    pub fn cell(&self, value: Value) -> Cell {
+        Cell { id: self.id, name: self.name.clone(), value, cases: self.cases.clone() }
+    }
+
+    /// Type with width as people write it: `u32`, `i64`, `bytes[16]`, `ip`, `[u32; 4]`.
     pub fn type_text(&self) -> String {
-        match self.ty {
-            FieldType::Unsigned => format!("u{}", self.len * 8),
-            FieldType::Signed => format!("i{}", self.len * 8),
-            FieldType::Bytes => format!("bytes[{}]", self.len),
+        let bits = self.element_len() * 8;
+        let one = match self.ty {
+            FieldType::Unsigned => format!("u{bits}"),
+            FieldType::Signed => format!("i{bits}"),
+            FieldType::Bytes => format!("bytes[{}]", self.element_len()),
             FieldType::Bool | FieldType::Ip | FieldType::Port => self.ty.name().into(),
             FieldType::Enum | FieldType::Instant | FieldType::Duration | FieldType::SlotLink => {
-                format!("{} u{}", self.ty, self.len * 8)
+                format!("{} u{bits}", self.ty)
             }
-        }
+        };
+        self.elements.map_or(one.clone(), |elements| format!("[{one}; {elements}]"))
     }
 }
 

@@ -3,8 +3,8 @@
 use super::check::{self, DescriptorError};
 use super::field::{Field, padded, printable, text};
 use super::{
-    DESCRIPTOR_LEN_MAX, DescHeader, ENCODING, ENTRY_LEN, FIELDS_MAX, FieldDesc, HEADER_LEN, MAGIC, NAME_LEN,
-    NameProblem, RECORD_LEN_MAX,
+    DESCRIPTOR_LEN_MAX, DescHeader, ENCODING, ENCODING_MIN, ENTRY_LEN, FIELDS_MAX, FieldDesc, FieldFacts, FieldSpec,
+    HEADER_LEN, MAGIC, NAME_LEN, NameProblem, RECORD_LEN_MAX, facts,
 };
 use crate::row::Row;
 use sha2::{Digest, Sha256};
@@ -33,6 +33,7 @@ pub struct Descriptor {
 }
 
 struct Inner {
+    encoding: u16,
     table_id: u32,
     layout_version: u32,
     record_len: usize,
@@ -67,10 +68,15 @@ impl Descriptor {
             .map(|entry| FieldDesc::read_from_prefix(entry).map(|(field, _)| field))
             .collect::<Result<_, _>>()
             .map_err(|_| truncated(total))?;
+        let ty = |id| raw.iter().find(|field| field.id.get() == id).map(|field| field.ty);
+        let facts = facts::parse(&bytes[HEADER_LEN..header.header_len.get().into()], header.encoding.get(), ty)
+            .map_err(|(at, problem)| DescriptorError::Facts { offset: HEADER_LEN + at, problem })?;
+        let facts_of = |field: &FieldDesc| facts.get(&field.id.get()).copied().unwrap_or(FieldFacts::NONE);
+        let specs: Vec<_> = raw.iter().map(|field| FieldSpec { entry: *field, facts: facts_of(field) }).collect();
         let record_len = header.record_len.get();
         let mut fields = Vec::with_capacity(raw.len());
-        for (index, field) in raw.iter().enumerate() {
-            let checked = check::field(&raw, index, record_len).and_then(|()| Field::from_wire(field));
+        for (index, (field, spec)) in raw.iter().zip(&specs).enumerate() {
+            let checked = check::field(&specs, index, record_len).and_then(|()| Field::from_spec(spec));
             fields.push(checked.map_err(|problem| DescriptorError::Field {
                 index,
                 id: field.id.get(),
@@ -86,6 +92,7 @@ impl Descriptor {
             small_ids.push(index);
         }
         let inner = Inner {
+            encoding: header.encoding.get(),
             table_id: header.table_id.get(),
             layout_version: header.layout_version.get(),
             record_len: record_len as usize,
@@ -110,26 +117,35 @@ impl Descriptor {
         record_len: u32,
         fields: &[FieldDesc],
     ) -> Result<Self, DescriptorError> {
+        let specs: Vec<_> = fields.iter().map(|field| FieldSpec::new(*field)).collect();
+        Self::from_specs(table_id, layout_version, name, record_len, &specs)
+    }
+
+    /// The same with facts.
+    ///
+    /// # Errors
+    /// As [`Descriptor::parse`].
+    pub fn from_specs(
+        table_id: u32,
+        layout_version: u32,
+        name: &str,
+        record_len: u32,
+        specs: &[FieldSpec<'_>],
+    ) -> Result<Self, DescriptorError> {
         if name.len() > NAME_LEN {
             return Err(DescriptorError::TableName(NameProblem::TooLong));
         }
-        let field_count = u16::try_from(fields.len()).unwrap_or(u16::MAX);
-        let header = DescHeader::new(table_id, layout_version, padded(name), record_len, field_count);
-        let mut bytes = header.as_bytes().to_vec();
-        bytes.extend_from_slice(fields.as_bytes());
+        let bytes = encode((table_id, layout_version, record_len), name, specs)?;
         Self::parse(&bytes).map(|(descriptor, _)| descriptor)
     }
 
     /// The canonical encoding: what this version understands, in headers and entries of its own length.
     pub fn to_bytes(&self) -> Vec<u8> {
         let Inner { table_id, layout_version, record_len, name, fields, .. } = &*self.inner;
-        // The counts fit: they were checked when the bytes were parsed.
-        let header = DescHeader::new(*table_id, *layout_version, padded(name), *record_len as u32, fields.len() as u16);
-        let mut bytes = header.as_bytes().to_vec();
-        for field in fields {
-            bytes.extend_from_slice(field.to_wire().as_bytes());
-        }
-        bytes
+        let cases: Vec<_> = fields.iter().map(Field::wire_cases).collect();
+        let specs: Vec<_> = fields.iter().zip(&cases).map(|(field, cases)| field.to_spec(cases)).collect();
+        encode((*table_id, *layout_version, *record_len as u32), name, &specs)
+            .expect("there was room for the facts when the bytes were parsed")
     }
 
     /// The bytes that were parsed, which [`Descriptor::fingerprint`] covers.
@@ -140,6 +156,11 @@ impl Descriptor {
     /// Fingerprint of the bytes that were parsed. Equal fingerprints mean equal layouts.
     pub fn fingerprint(&self) -> u64 {
         self.inner.fingerprint
+    }
+
+    /// The encoding of the bytes that were parsed: what a reader has to know.
+    pub fn encoding(&self) -> u16 {
+        self.inner.encoding
     }
 
     /// Stable id of the table.
@@ -193,11 +214,35 @@ impl Descriptor {
         let mut row = Row::new();
         for field in self.fields_by_id() {
             if let Some(value) = field.decode(record) {
-                row.insert(field.id(), field.name().clone(), value);
+                row.insert_cell(field.cell(value));
             }
         }
         row
     }
+}
+
+fn encode(
+    (table_id, layout_version, record_len): (u32, u32, u32),
+    name: &str,
+    specs: &[FieldSpec<'_>],
+) -> Result<Vec<u8>, DescriptorError> {
+    let room = usize::from(u16::MAX) - HEADER_LEN;
+    let facts_len = u16::try_from(facts::facts_len(specs)).ok().filter(|&len| usize::from(len) <= room).ok_or(
+        DescriptorError::Header {
+            what: "length of the facts",
+            found: u32::try_from(facts::facts_len(specs)).unwrap_or(u32::MAX),
+            expected: "at most 65471",
+        },
+    )?;
+    let field_count = u16::try_from(specs.len()).unwrap_or(u16::MAX);
+    let encoding = facts::encoding(specs);
+    let header = DescHeader::new(table_id, layout_version, padded(name), record_len, field_count, facts_len, encoding);
+    let mut bytes = header.as_bytes().to_vec();
+    let facts_at = bytes.len();
+    bytes.resize(facts_at + usize::from(facts_len), 0);
+    facts::write(specs, &mut bytes[facts_at..]);
+    specs.iter().for_each(|spec| bytes.extend_from_slice(spec.entry.as_bytes()));
+    Ok(bytes)
 }
 
 fn checked_total_len(header: &DescHeader) -> Result<usize, DescriptorError> {
@@ -205,7 +250,7 @@ fn checked_total_len(header: &DescHeader) -> Result<usize, DescriptorError> {
     if header.magic != MAGIC {
         return Err(DescriptorError::BadMagic);
     }
-    if header.encoding.get() != ENCODING {
+    if !(ENCODING_MIN..=ENCODING).contains(&header.encoding.get()) {
         return Err(DescriptorError::UnknownEncoding { found: header.encoding.get() });
     }
     let DescHeader { total_len, header_len, entry_len, field_count, table_id, layout_version, record_len, .. } =

@@ -164,9 +164,30 @@ pub enum Meaning {
     Duration,
     /// A slot of another table.
     SlotLink,
+    /// A number of values that mean the same each.
+    List(&'static Meaning),
 }
 
 impl Meaning {
+    /// A list of this. Lists of lists there are none: that of a list is itself.
+    pub const fn list(self) -> Self {
+        Self::List(match self {
+            Self::Integer(Unit::Bytes) => &Self::Integer(Unit::Bytes),
+            Self::Integer(Unit::Packets) => &Self::Integer(Unit::Packets),
+            // Times are no integers: no other unit is left.
+            Self::Integer(_) => &Self::Integer(Unit::None),
+            Self::Bool => &Self::Bool,
+            Self::Enum => &Self::Enum,
+            Self::Bytes => &Self::Bytes,
+            Self::Ip => &Self::Ip,
+            Self::Port => &Self::Port,
+            Self::Instant => &Self::Instant,
+            Self::Duration => &Self::Duration,
+            Self::SlotLink => &Self::SlotLink,
+            Self::List(one) => one,
+        })
+    }
+
     /// Meaning of a field of this type and unit.
     pub const fn of(ty: FieldType, unit: Unit) -> Self {
         match ty {
@@ -196,6 +217,7 @@ impl std::fmt::Display for Meaning {
             Self::Instant => f.write_str("instant"),
             Self::Duration => f.write_str("duration"),
             Self::SlotLink => f.write_str("slot-link"),
+            Self::List(one) => write!(f, "list of {one}"),
         }
     }
 }

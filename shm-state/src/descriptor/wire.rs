@@ -1,9 +1,9 @@
 //! The wire form: plain old data, little endian, alignment 1, made in constants.
 
-use super::check::{self, FieldProblem, NameProblem};
+use super::check;
 use super::{
-    DEFAULT_LEN, ENCODING, ENTRY_LEN, FIELDS_MAX, FLAG_DEFAULT, FLAG_KEY, FieldType, HEADER_LEN, MAGIC, NAME_LEN,
-    Narrow, RECORD_LEN_MAX, Unit,
+    DEFAULT_LEN, ENTRY_LEN, FIELDS_MAX, FLAG_DEFAULT, FLAG_KEY, FieldSpec, FieldType, HEADER_LEN, MAGIC, NAME_LEN,
+    Narrow, RECORD_LEN_MAX, Unit, facts,
 };
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -16,13 +16,13 @@ pub struct DescHeader {
     pub magic: [u8; 8],
     /// Bytes of the whole descriptor, header included.
     pub total_len: U32,
-    /// Bytes of the header; at least 64.
+    /// Bytes of the header, facts included; at least 64.
     pub header_len: U16,
     /// Bytes of one field's entry; at least 96.
     pub entry_len: U16,
     /// Number of entries that follow the header.
     pub field_count: U16,
-    /// [`ENCODING`].
+    /// 1, or 2 if there are arrays; see [`super::ENCODING`].
     pub encoding: U16,
     /// Stable id of the table, from 1.
     pub table_id: U32,
@@ -61,12 +61,14 @@ pub struct FieldDesc {
     pub compute: [u8; NAME_LEN],
 }
 
-/// A whole descriptor with `N` fields, made in a constant.
+/// A whole descriptor with `N` fields and `X` bytes of facts, made in a constant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
-pub struct ConstDescriptor<const N: usize> {
+pub struct ConstDescriptor<const N: usize, const X: usize = 0> {
     /// The head.
     pub header: DescHeader,
+    /// The facts for which entries have no room; part of the head.
+    pub facts: [u8; X],
     /// The fields, in order of their offsets.
     pub fields: [FieldDesc; N],
 }
@@ -79,14 +81,17 @@ impl DescHeader {
         name: [u8; NAME_LEN],
         record_len: u32,
         field_count: u16,
+        facts_len: u16,
+        encoding: u16,
     ) -> Self {
+        let header_len = HEADER_LEN as u16 + facts_len;
         Self {
             magic: MAGIC,
-            total_len: U32::new(HEADER_LEN as u32 + field_count as u32 * ENTRY_LEN as u32),
-            header_len: U16::new(HEADER_LEN as u16),
+            total_len: U32::new(header_len as u32 + field_count as u32 * ENTRY_LEN as u32),
+            header_len: U16::new(header_len),
             entry_len: U16::new(ENTRY_LEN as u16),
             field_count: U16::new(field_count),
-            encoding: U16::new(ENCODING),
+            encoding: U16::new(encoding),
             table_id: U32::new(table_id),
             layout_version: U32::new(layout_version),
             record_len: U32::new(record_len),
@@ -96,6 +101,9 @@ impl DescHeader {
 }
 
 impl FieldDesc {
+    /// Nothing; to be replaced.
+    pub(super) const EMPTY: Self = Self::new(0, "", FieldType::Bytes, 0, 0);
+
     /// A field without unit, default or compute function, not part of the key, that refuses what does not
     /// fit. `offset` and `len` are in bytes.
     ///
@@ -192,11 +200,28 @@ impl FieldDesc {
 }
 
 impl<const N: usize> ConstDescriptor<N> {
-    /// A descriptor whose fields are given in order of their offsets.
+    /// A descriptor whose fields are given in order of their offsets, and of which their entries say all.
     ///
     /// # Panics
-    /// (At compile time, in a constant.) When any rule is broken: see [`FieldProblem`].
+    /// (At compile time, in a constant.) When any rule is broken: see [`super::FieldProblem`].
     pub const fn new(table: u32, version: u32, name: &str, record_len: usize, fields: [FieldDesc; N]) -> Self {
+        let mut specs = [FieldSpec::new(FieldDesc::EMPTY); N];
+        let mut i = 0;
+        while i < N {
+            specs[i].entry = fields[i];
+            i += 1;
+        }
+        Self::of(table, version, name, record_len, &specs)
+    }
+}
+
+impl<const N: usize, const X: usize> ConstDescriptor<N, X> {
+    /// A descriptor whose fields are given in order of their offsets; `X` is [`super::facts_len`] of them.
+    ///
+    /// # Panics
+    /// (At compile time, in a constant.) When any rule is broken: see [`super::FieldProblem`].
+    pub const fn of(table: u32, version: u32, name: &str, record_len: usize, specs: &[FieldSpec<'_>]) -> Self {
+        assert!(N == specs.len(), "layout: another number of fields");
         assert!(N > 0, "layout: no fields");
         assert!(N <= FIELDS_MAX, "layout: too many fields");
         assert!(table != 0, "layout: table id 0");
@@ -207,60 +232,58 @@ impl<const N: usize> ConstDescriptor<N> {
         if let Err(problem) = check::name(&name) {
             panic!("{}", problem.text());
         }
+        assert_rules(specs, record_len);
+        let mut fields = [FieldDesc::EMPTY; N];
         let mut i = 0;
         while i < N {
-            if let Err(problem) = check::field(&fields, i, record_len as u32) {
-                panic!("{}", problem.text());
-            }
+            fields[i] = specs[i].entry;
             i += 1;
         }
-        Self { header: DescHeader::new(table, version, name, record_len as u32, N as u16), fields }
+        assert!(X == facts::facts_len(specs), "layout: the facts take another number of bytes");
+        let mut facts = [0; X];
+        facts::write(specs, &mut facts);
+        let encoding = facts::encoding(specs);
+        let header = DescHeader::new(table, version, name, record_len as u32, N as u16, X as u16, encoding);
+        Self { header, facts, fields }
     }
 }
 
-impl FieldProblem {
-    /// The rule that was broken, for a compile error.
-    const fn text(self) -> &'static str {
-        match self {
-            Self::ZeroId => "layout: field id 0; ids start at 1",
-            Self::DuplicateId { .. } => "layout: two fields have the same id",
-            Self::DuplicateName { .. } => "layout: two fields have the same name",
-            Self::UnknownType { .. } => "layout: unknown field type",
-            Self::UnknownUnit { .. } => "layout: unknown unit",
-            Self::UnknownNarrow { .. } => "layout: unknown narrowing policy",
-            Self::Length { .. } => "layout: a field of this type cannot have this width",
-            Self::UnitForType { .. } => "layout: a field of this type cannot have this unit",
-            Self::NarrowForType { .. } => "layout: a field of this type cannot have this narrowing policy",
-            Self::OutOfRecord { .. } => "layout: field outside of the record",
-            Self::OutOfOrder => "layout: fields are not in order of their offsets",
-            Self::Overlap { .. } => "layout: fields overlap",
-            Self::DefaultTooLong => "layout: the default is longer than its field",
-            Self::Name(problem) => problem.text(),
-            Self::ComputeName(_) => "layout: bad name of a compute function",
+/// Fails the build when fields break a rule. For the derive macros.
+#[doc(hidden)]
+pub const fn assert_rules(specs: &[FieldSpec<'_>], record_len: usize) {
+    let mut i = 0;
+    while i < specs.len() {
+        if let Err(problem) = check::field(specs, i, record_len as u32) {
+            panic!("{}", problem.text());
         }
-    }
-}
-
-impl NameProblem {
-    const fn text(self) -> &'static str {
-        match self {
-            Self::Empty => "layout: empty name",
-            Self::NotText => "layout: a name is not text",
-            Self::Character => "layout: a name may only have letters, digits, '_', '-' and '.'",
-            Self::TooLong => "layout: a name is longer than 32 bytes",
-            Self::Padding => "layout: a name is not padded with zeros",
-        }
+        i += 1;
     }
 }
 
 /// `text`, padded with zeros.
-const fn padded(text: &str) -> [u8; NAME_LEN] {
+pub(super) const fn padded(text: &str) -> [u8; NAME_LEN] {
     let bytes = text.as_bytes();
     assert!(bytes.len() <= NAME_LEN, "layout: a name is longer than 32 bytes");
     let mut out = [0; NAME_LEN];
     let mut i = 0;
     while i < bytes.len() {
         out[i] = bytes[i];
+        i += 1;
+    }
+    out
+}
+
+/// The name of a part's field: that of the part, a full stop, its own.
+pub(super) const fn joined(part: &str, own: &[u8; NAME_LEN]) -> [u8; NAME_LEN] {
+    let mut out = padded(part);
+    let mut at = part.len();
+    assert!(at < NAME_LEN, "layout: a name is longer than 32 bytes");
+    out[at] = b'.';
+    let mut i = 0;
+    while i < NAME_LEN && own[i] != 0 {
+        at += 1;
+        assert!(at < NAME_LEN, "layout: the name of a part and of its field are together longer than 31 bytes");
+        out[at] = own[i];
         i += 1;
     }
     out

@@ -69,6 +69,9 @@ pub enum Wrong {
     /// A field whose meaning and form contradict each other.
     #[error("has field `{0}` in another form than its meaning takes")]
     Form(String),
+    /// A field whose cases are out of order, or two of which have one name.
+    #[error("has contradictory cases of field `{0}`")]
+    Cases(String),
     /// A value that its field cannot have.
     #[error("has an impossible value of field `{field}` in slot {slot}")]
     Value {

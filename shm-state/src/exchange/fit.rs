@@ -81,6 +81,11 @@ impl Fit {
                 let remedy = "an id keeps its meaning for ever; use another layout";
                 return Err(refuse(RefusalKind::OtherMeaning, name, why, remedy));
             }
+            let have = from.elements.map_or(usize::MAX, |elements| elements as usize);
+            if field.elements().is_some_and(|want| have < want) && field.default_bytes().is_none() {
+                let why = format!("the rows have {have} of its elements, and it has no default for the others");
+                return Err(refuse(RefusalKind::MissingField, name, why, "use a layout with as few elements"));
+            }
             if from.key != field.is_key() {
                 let why = "it is part of the key in only one of rows and layout".to_owned();
                 return Err(refuse(RefusalKind::Key, name, why, "use a layout with the key of the rows"));
@@ -138,9 +143,7 @@ impl Fit {
                     return Err(refuse(field.name(), format!("value {value} is no {}", field.meaning())));
                 }
             }
-            if let (Value::Instant(nanos) | Value::Duration(nanos), Some(unit)) = (value, field.unit().nanos())
-                && nanos % u128::from(unit) != 0
-            {
+            if field.unit().nanos().is_some_and(|unit| is_rounded(value, unit.into())) {
                 rounded.push(field.name());
             }
         }
@@ -150,5 +153,13 @@ impl Fit {
         count(clamped, &mut self.counts.clamped);
         count(rounded, &mut self.counts.rounded);
         Ok(Fitted::Done)
+    }
+}
+
+/// Whether a time, or one of a list of them, is no whole number of units.
+fn is_rounded(value: &Value, unit: u128) -> bool {
+    match value {
+        Value::List(values) => values.iter().any(|value| is_rounded(value, unit)),
+        value => value.as_nanos().is_some_and(|nanos| nanos % unit != 0),
     }
 }

@@ -3,8 +3,9 @@
 use super::error::Wrong;
 use super::value::{Form, meaning, numbers};
 use super::varint::{Rest, put};
-use super::{FLAG_KEY, SLOTS_MAX, WIRE_VERSION};
-use crate::descriptor::{Descriptor, FIELDS_MAX, Meaning};
+use super::{FLAG_FACTS, FLAG_KEY, SLOTS_MAX, WIRE_VERSION};
+use crate::descriptor::{CASES_MAX, CaseList, Descriptor, FIELDS_MAX, Meaning};
+use crate::row::Value;
 use std::sync::Arc;
 
 /// A field of the rows that follow.
@@ -18,6 +19,10 @@ pub struct FieldHeader {
     pub meaning: Option<Meaning>,
     /// Whether it is part of the key.
     pub key: bool,
+    /// Elements of each list; nothing for single values, or if it is not said.
+    pub elements: Option<u32>,
+    /// Names of the cases, where they are listed.
+    pub cases: Option<CaseList>,
     form: u8,
 }
 
@@ -48,6 +53,8 @@ impl TableHeader {
             name: field.name().clone(),
             meaning: Some(field.meaning()),
             key: field.is_key(),
+            elements: field.elements().map(|elements| elements as u32),
+            cases: field.cases().cloned(),
             form: Form::of(field.meaning()) as u8,
         };
         Self {
@@ -75,14 +82,18 @@ impl TableHeader {
         put_name(to, name);
         put(to, fields.len() as u128);
         let mut part = Vec::new();
-        for FieldHeader { id, name, meaning, key, form } in fields {
+        for field in fields {
+            let FieldHeader { id, name, meaning, key, form, elements: _, cases: _ } = field;
             let (number, unit) = meaning.map_or((0, 0), numbers);
+            let facts = field.facts();
+            let flag = |set: bool, flag| if set { flag } else { 0 };
             part.clear();
             put(&mut part, (*id).into());
-            for byte in [number, *form, unit, if *key { FLAG_KEY } else { 0 }] {
+            for byte in [number, *form, unit, flag(*key, FLAG_KEY) | flag(!facts.is_empty(), FLAG_FACTS)] {
                 put(&mut part, byte.into());
             }
             put_name(&mut part, name);
+            part.extend_from_slice(&facts);
             put(to, part.len() as u128);
             to.extend_from_slice(&part);
         }
@@ -137,12 +148,59 @@ impl FieldHeader {
         if !right {
             return Err(Wrong::Form(name.to_string()));
         }
-        Ok(Self { id, name, meaning, key: flags & FLAG_KEY != 0, form })
+        let (mut elements, mut cases) = (None, None);
+        if flags & FLAG_FACTS != 0 {
+            elements = match rest.half("number of elements")? {
+                0 => None,
+                number => Some(number),
+            };
+            cases = read_cases(&mut rest, &name)?;
+        }
+        Ok(Self { id, name, meaning, key: flags & FLAG_KEY != 0, elements, cases, form })
+    }
+
+    /// What follows the name, if anything: elements (0 where that is not said), number of cases, and of each case its
+    /// number and name.
+    fn facts(&self) -> Vec<u8> {
+        let mut facts = Vec::new();
+        if self.elements.is_none() && self.cases.is_none() {
+            return facts;
+        }
+        put(&mut facts, self.elements.unwrap_or(0).into());
+        put(&mut facts, self.cases.as_ref().map_or(0, CaseList::len) as u128);
+        for (number, name) in self.cases.iter().flat_map(CaseList::iter) {
+            put(&mut facts, number.into());
+            put_name(&mut facts, name);
+        }
+        facts
+    }
+
+    /// Whether a value has as many elements as was said.
+    pub(super) fn holds(&self, value: &Value) -> bool {
+        match (value, self.elements) {
+            (Value::List(values), Some(elements)) => values.len() == elements as usize,
+            _ => true,
+        }
     }
 
     /// How a value of a meaning that is not known here is skipped.
     pub(super) fn form(&self) -> Form {
         Form::from_number(self.form).unwrap_or(Form::Bytes)
+    }
+}
+
+fn read_cases(rest: &mut Rest<'_>, field: &str) -> Result<Option<CaseList>, Wrong> {
+    let count = rest.number("number of cases")?;
+    if count > CASES_MAX as u128 {
+        return Err(Wrong::Number { what: "number of cases", found: count, expected: "0..=256" });
+    }
+    let mut cases = Vec::new();
+    for _ in 0..count {
+        cases.push((rest.half("case")?, rest.name("case")?.into()));
+    }
+    match CaseList::new(cases) {
+        None if count > 0 => Err(Wrong::Cases(field.to_owned())),
+        cases => Ok(cases),
     }
 }
 

@@ -13,13 +13,15 @@
 //! | from 128 | later additions: readers skip what they do not know |
 //!
 //! A name is its length and its bytes. A field is its length in bytes and then id, meaning, form (0 varint, 1 length and
-//! bytes), unit, flags (1: part of the key), name. A row is its length in bytes and then slot, incarnation, flags
+//! bytes), unit, flags (1: part of the key, 2: facts), name, and its facts if there are any: elements of each list (0 where
+//! that is not said), number of cases, and number and name of each case. A row is its length in bytes and then slot, incarnation, flags
 //! (1: live) and, if it is live, one bit per field of the table that says whether the row has it (lowest first), and the
 //! values of those that it has, in the table's order. What follows in a payload, a field or a row is a later addition,
 //! skipped. A field whose meaning is not known is skipped by its form.
 //!
 //! Values are those of the intermediate schema: times in nanoseconds, addresses of 4 or 16 bytes, a slot link is the
-//! slot plus one or 0, a truth is 0 or 1. A free row tells the incarnation of a slot that is not in use.
+//! slot plus one or 0, a truth is 0 or 1. A list, whose meaning is that of its elements plus 64, is its length in bytes and
+//! its elements. A free row tells the incarnation of a slot that is not in use.
 
 mod error;
 mod fit;
@@ -58,6 +60,7 @@ const KIND_SKIPPABLE: u8 = 128;
 /// Bytes in front of a payload.
 const FRAME_HEAD: usize = 9;
 const FLAG_KEY: u8 = 1;
+const FLAG_FACTS: u8 = 2;
 const FLAG_LIVE: u8 = 1;
 
 /// A slot as the wire form tells it.

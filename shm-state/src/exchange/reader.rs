@@ -7,7 +7,7 @@ use super::{
     FLAG_LIVE, FRAME_HEAD, FRAME_LEN_MAX, KIND_END, KIND_END_OF_TABLE, KIND_ROWS, KIND_SKIPPABLE, KIND_TABLE, MAGIC,
     SlotRow, TABLES_MAX, TableHeader, checksum, value,
 };
-use crate::row::Row;
+use crate::row::{Cell, Row};
 use std::io::{ErrorKind, Read};
 
 /// What a stream says next.
@@ -228,8 +228,9 @@ fn read_row(rest: &mut Rest<'_>, header: &TableHeader) -> Result<SlotRow, Wrong>
             continue;
         };
         let value = value::read(&mut rest, meaning)?;
+        let value = value.filter(|value| field.holds(value));
         let value = value.ok_or_else(|| Wrong::Value { field: field.name.to_string(), slot })?;
-        row.insert(field.id, field.name.clone(), value);
+        row.insert_cell(Cell { id: field.id, name: field.name.clone(), value, cases: field.cases.clone() });
     }
     Ok(SlotRow { slot, incarnation, row: Some(row) })
 }

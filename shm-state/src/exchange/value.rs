@@ -2,9 +2,12 @@
 
 use super::error::Wrong;
 use super::varint::{Rest, put, unzigzag, zigzag};
-use crate::descriptor::{Meaning, Unit};
+use crate::descriptor::{ELEMENTS_MAX, Meaning, Unit};
 use crate::row::Value;
 use std::net::IpAddr;
+
+/// Added to the number of a meaning for a list of it.
+const LIST: u8 = 64;
 
 /// How a value is delimited, so that one of unknown meaning can be skipped. The numbers are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +27,7 @@ impl Form {
 
     pub(super) fn of(meaning: Meaning) -> Self {
         match meaning {
-            Meaning::Bytes | Meaning::Ip => Self::Bytes,
+            Meaning::Bytes | Meaning::Ip | Meaning::List(_) => Self::Bytes,
             _ => Self::Varint,
         }
     }
@@ -49,6 +52,10 @@ pub(super) fn numbers(meaning: Meaning) -> (u8, u8) {
         Meaning::Instant => (8, 0),
         Meaning::Duration => (9, 0),
         Meaning::SlotLink => (10, 0),
+        Meaning::List(one) => {
+            let (number, unit) = numbers(*one);
+            (LIST + number, unit)
+        }
     }
 }
 
@@ -64,12 +71,19 @@ pub(super) fn meaning(number: u8, unit: u8) -> Option<Meaning> {
         8 => Meaning::Instant,
         9 => Meaning::Duration,
         10 => Meaning::SlotLink,
+        LIST.. => match meaning(number - LIST, unit)? {
+            Meaning::List(_) => return None,
+            one => one.list(),
+        },
         _ => return None,
     })
 }
 
 /// Whether a value has this meaning.
 pub(super) fn has_meaning(value: &Value, meaning: Meaning) -> bool {
+    if let (Value::List(values), Meaning::List(one)) = (value, meaning) {
+        return values.iter().all(|value| has_meaning(value, *one));
+    }
     matches!(
         (value, meaning),
         (Value::Unsigned(_) | Value::Signed(_), Meaning::Integer(_))
@@ -101,6 +115,11 @@ pub(super) fn write(to: &mut Vec<u8>, value: &Value) {
         Value::Port(port) => put(to, (*port).into()),
         Value::Instant(nanos) | Value::Duration(nanos) => put(to, *nanos),
         Value::SlotLink(slot) => put(to, slot.map_or(0, |slot| u128::from(slot) + 1)),
+        Value::List(values) => {
+            let mut elements = Vec::new();
+            values.iter().for_each(|value| write(&mut elements, value));
+            part(&elements);
+        }
     }
 }
 
@@ -110,6 +129,7 @@ pub(super) fn read(rest: &mut Rest<'_>, meaning: Meaning) -> Result<Option<Value
         Form::Bytes => {
             let bytes = rest.part("value")?.0;
             match meaning {
+                Meaning::List(one) => list(bytes, *one)?,
                 Meaning::Ip => ip(bytes).map(Value::Ip),
                 _ => Some(Value::Bytes(bytes.to_vec())),
             }
@@ -130,6 +150,17 @@ pub(super) fn read(rest: &mut Rest<'_>, meaning: Meaning) -> Result<Option<Value
             }
         }
     })
+}
+
+/// Elements one behind the other.
+fn list(bytes: &[u8], one: Meaning) -> Result<Option<Value>, Wrong> {
+    let mut rest = Rest(bytes);
+    let mut values = Vec::new();
+    while !rest.0.is_empty() {
+        let Some(value) = read(&mut rest, one)?.filter(|_| values.len() < ELEMENTS_MAX) else { return Ok(None) };
+        values.push(value);
+    }
+    Ok(Some(Value::List(values)))
 }
 
 fn integer(number: i128) -> Option<Value> {

@@ -4,6 +4,7 @@
 //! depends on a record whose numbers fit. Whoever makes a gather checks its offsets once; the loops need no bounds
 //! checks then, which would cost as much as the words.
 
+use super::Column;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// From one word of a slot to one word of another.
@@ -14,9 +15,9 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    /// From the word behind to the word behind.
-    fn next(self) -> Self {
-        Self { src: self.src + 1, dst: self.dst + 1 }
+    /// From a word behind to the word as far behind.
+    fn on(self, by: usize) -> Self {
+        Self { src: self.src + by, dst: self.dst + by }
     }
 }
 
@@ -34,13 +35,17 @@ pub(crate) enum Make {
 /// The words of a destination record that are made from one source word each.
 #[derive(Debug, Clone)]
 pub(crate) struct Gather {
-    // In small groups, whose loops are unrolled.
+    /// Four words each.
+    quads: Box<[Way]>,
     /// Two words each.
-    pairs: Box<[[Way; 2]]>,
-    products: Box<[[(Way, u64); 2]]>,
-    parts: Box<[[(Way, Part); 2]]>,
+    pairs: Box<[Way]>,
+    products: Box<[(Way, u64)]>,
+    parts: Box<[(Way, Part)]>,
     strides: [usize; 2],
 }
+
+/// Rows that are made together.
+const BLOCK: usize = 8;
 
 /// See [`Make::Part`].
 #[derive(Debug, Clone, Copy)]
@@ -72,15 +77,21 @@ impl Gather {
                 }
             }
         }
-        let mut pairs = Vec::new();
-        for run in same.chunk_by(|way, next| way.next() == *next) {
-            match run {
-                &[way] => parts.push((way, Part { down: 0, mask: u64::MAX, beyond: 0, up: 0, others: 0 })),
-                // The last pair of an odd run goes back by one: to copy a word twice changes nothing.
-                _ => pairs.extend((0..run.len()).step_by(2).map(|at| run[at.min(run.len() - 2)])),
+        let (mut quads, mut pairs) = (Vec::new(), Vec::new());
+        for run in same.chunk_by(|way, next| way.on(1) == *next) {
+            let rest = run.len() % 4;
+            quads.extend(run[..run.len() - rest].iter().step_by(4));
+            match rest {
+                0 => {}
+                1 if run.len() == 1 => {
+                    parts.push((run[0], Part { down: 0, mask: u64::MAX, beyond: 0, up: 0, others: 0 }))
+                }
+                1 | 2 => pairs.push(run[run.len() - 2]),
+                // To copy a word twice changes nothing.
+                _ => pairs.extend([run[run.len() - 3], run[run.len() - 2]]),
             }
         }
-        Self { pairs: grouped(&pairs), products: grouped(&products), parts: grouped(&parts), strides }
+        Self { quads: quads.into(), pairs: pairs.into(), products: products.into(), parts: parts.into(), strides }
     }
 
     /// Makes a record in each slot of `dst` from the one in `src`. The rows that have a number beyond its bounds are
@@ -94,50 +105,93 @@ impl Gather {
         assert!(rows * src_stride == src.len(), "source slots of another length");
         assert!(rows * dst_stride == dst.len(), "destination slots of another length");
         let mut odd = 0u64;
-        // Row by row: memory is asked for all the time, not in bursts.
-        for row in 0..rows {
-            // SAFETY: `row < rows`, so this slot of `stride` words lies inside the slice, as was just asserted.
-            let [src, dst] = unsafe {
-                let [from, to] = [row * src_stride, row * dst_stride];
-                [src.get_unchecked(from..from + src_stride), dst.get_unchecked(to..to + dst_stride)]
-            };
-            // SAFETY: every way is inside its slot, which `new` asserted.
-            let load = |way: Way| unsafe { src.get_unchecked(way.src) }.load(Ordering::Relaxed);
-            // SAFETY: as for `load`.
-            let store = |way: Way, value| unsafe { dst.get_unchecked(way.dst) }.store(value, Ordering::Relaxed);
-            for few in &self.pairs {
-                for &way in few {
-                    let [first, second] = [load(way), load(way.next())];
-                    store(way, first);
-                    store(way.next(), second);
-                }
+        for first in (0..rows).step_by(BLOCK) {
+            let some = first..rows.min(first + BLOCK);
+            let src = &src[some.start * src_stride..some.end * src_stride];
+            let dst = &dst[some.start * dst_stride..some.end * dst_stride];
+            if some.len() == BLOCK && self.block(src, dst) {
+                continue;
             }
-            let mut any = false;
-            for few in &self.products {
-                for &(way, factor) in few {
-                    let (product, beyond) = load(way).overflowing_mul(factor);
-                    any |= beyond;
-                    store(way, product);
-                }
-            }
-            let mut bits = 0;
-            for few in &self.parts {
-                for &(way, Part { down, mask, beyond, up, others }) in few {
-                    let part = load(way) >> down & mask;
-                    bits |= part & beyond;
-                    store(way, part << up | others);
-                }
-            }
-            if any || bits != 0 {
-                odd |= 1 << row;
+            // One of them has a number beyond its bounds, or there are too few.
+            for (row, (src, dst)) in some.zip(src.chunks_exact(src_stride).zip(dst.chunks_exact(dst_stride))) {
+                odd |= u64::from(!self.row(src, dst)) << row;
             }
         }
         odd
     }
+
+    /// Makes [`BLOCK`] records, word by word; false if a number is beyond its bounds in any of them. What is made of a
+    /// word is looked up once for all rows, and few rows at a time keep memory busy.
+    fn block(&self, src: &[AtomicU64], dst: &[AtomicU64]) -> bool {
+        let columns = Columns { src, dst, strides: self.strides };
+        self.quads.iter().for_each(|way| columns.copy::<4>(*way));
+        self.pairs.iter().for_each(|way| columns.copy::<2>(*way));
+        let mut any = false;
+        for &(way, factor) in &self.products {
+            columns.change(way, |number| {
+                let (product, beyond) = number.overflowing_mul(factor);
+                any |= beyond;
+                product
+            });
+        }
+        let mut bits = 0;
+        for &(way, Part { down, mask, beyond, up, others }) in &self.parts {
+            columns.change(way, |word| {
+                let part = word >> down & mask;
+                bits |= part & beyond;
+                part << up | others
+            });
+        }
+        !any && bits == 0
+    }
+
+    /// Makes one record; false if a number is beyond its bounds.
+    fn row(&self, src: &[AtomicU64], dst: &[AtomicU64]) -> bool {
+        let load = |way: Way| src[way.src].load(Ordering::Relaxed);
+        let store = |way: Way, value| dst[way.dst].store(value, Ordering::Relaxed);
+        for (ways, words) in [(&self.quads, 4), (&self.pairs, 2)] {
+            for way in ways.iter().flat_map(|way| (0..words).map(|by| way.on(by))) {
+                store(way, load(way));
+            }
+        }
+        let mut fits = true;
+        for &(way, factor) in &self.products {
+            let (product, beyond) = load(way).overflowing_mul(factor);
+            fits &= !beyond;
+            store(way, product);
+        }
+        for &(way, Part { down, mask, beyond, up, others }) in &self.parts {
+            let part = load(way) >> down & mask;
+            fits &= part & beyond == 0;
+            store(way, part << up | others);
+        }
+        fits
+    }
 }
 
-/// Items in groups of `N`, the last of them filled up with what is in it: to do an item twice changes nothing.
-fn grouped<T: Copy, const N: usize>(items: &[T]) -> Box<[[T; N]]> {
-    let group = |some: &[T]| std::array::from_fn(|at| some[at.min(some.len() - 1)]);
-    items.chunks(N).map(group).collect()
+/// [`BLOCK`] slots on both sides.
+struct Columns<'a> {
+    src: &'a [AtomicU64],
+    dst: &'a [AtomicU64],
+    strides: [usize; 2],
+}
+
+impl Columns<'_> {
+    #[inline(always)]
+    fn of<const N: usize>(&self, way: Way) -> [Column<'_, N>; 2] {
+        let [src_stride, dst_stride] = self.strides;
+        [Column::new(self.src, (BLOCK, src_stride), way.src), Column::new(self.dst, (BLOCK, dst_stride), way.dst)]
+    }
+
+    #[inline(always)]
+    fn copy<const N: usize>(&self, way: Way) {
+        let [from, to] = self.of::<N>(way);
+        (0..BLOCK).for_each(|row| to.store(row, from.load(row)));
+    }
+
+    #[inline(always)]
+    fn change(&self, way: Way, mut change: impl FnMut(u64) -> u64) {
+        let [from, to] = self.of::<1>(way);
+        (0..BLOCK).for_each(|row| to.store(row, from.load(row).map(&mut change)));
+    }
 }

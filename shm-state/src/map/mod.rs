@@ -72,6 +72,16 @@ impl Mapping {
         self.raw.advise(Advice::PopulateRead)
     }
 
+    /// Keeps the pages in memory: they are never written to swap space.
+    pub fn lock(&self) -> std::io::Result<()> {
+        self.raw.lock()
+    }
+
+    /// Leaves the pages out of this process's core dumps.
+    pub fn leave_out_of_dumps(&self) -> std::io::Result<()> {
+        self.raw.advise(Advice::DontDump)
+    }
+
     /// Length in bytes.
     #[inline]
     pub fn len(&self) -> usize {

@@ -13,7 +13,7 @@ pub const PLACES: &[Place] = places!(Prelude {
     table: "stable id of the table, 0 where there is none",
     shard: "shard within the table",
     layout_version: "version of the layout or of the body",
-    reserved_0: "0",
+    flags: "bit 0: secrets, to be kept off every disk; others are ignored",
     fingerprint: "fingerprint of the descriptor, 0 where there is none",
     descriptor_off: "start of the descriptor, from the segment's start; 0 where there is none",
     descriptor_len: "bytes of the descriptor",

@@ -25,7 +25,7 @@ impl<'a> RowView<'a> {
         self.descriptor
     }
 
-    /// A field's value; allocates for byte strings only.
+    /// A field's value; allocates for byte strings and lists only.
     pub fn value(&self, id: u32) -> Option<Value> {
         self.descriptor.field(id)?.decode(self.record)
     }
@@ -103,7 +103,8 @@ impl<'a> RowView<'a> {
 
     #[inline]
     fn raw(&self, id: u32) -> Option<(&'a Field, &'a [u8])> {
-        let field = self.descriptor.field(id)?;
+        // Only as a whole is an array a value.
+        let field = self.descriptor.field(id).filter(|field| field.elements().is_none())?;
         Some((field, field.bytes(self.record)?))
     }
 

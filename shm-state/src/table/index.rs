@@ -183,19 +183,26 @@ impl Index {
     /// The slot that carries the key's tag and that `is_it` confirms.
     #[inline]
     pub fn find(&self, hash: KeyHash, mut is_it: impl FnMut(Slot) -> bool) -> Option<Slot> {
-        let tag = hash.tag();
-        for choice in self.choices(hash) {
-            for entry in self.bucket(choice) {
-                if let Some((found, slot)) = decode(entry.load(Ordering::Relaxed))
-                    && found == tag
-                    && slot.at() < self.capacity
-                    && is_it(slot)
-                {
-                    return Some(slot);
-                }
+        let buckets = self.choices(hash).map(|choice| self.bucket(choice));
+        // Both at once and without a branch for each entry: where the tag will be nobody can predict.
+        let mut tagged = tagged(buckets[0], hash.tag()) | tagged(buckets[1], hash.tag()) << ENTRIES;
+        while tagged != 0 {
+            let at = tagged.trailing_zeros() as usize;
+            tagged &= tagged - 1;
+            if let Some((_, slot)) = decode(buckets[at / ENTRIES][at % ENTRIES].load(Ordering::Relaxed))
+                && slot.at() < self.capacity
+                && is_it(slot)
+            {
+                return Some(slot);
             }
         }
         None
+    }
+
+    /// A slot that carries the key's tag: nearly always the key's own, if there is one.
+    #[inline]
+    pub fn candidate(&self, hash: KeyHash) -> Option<Slot> {
+        self.find(hash, |_| true)
     }
 
     /// Enters a slot under a key that is not there yet, in the emptier of its buckets.
@@ -241,9 +248,17 @@ impl Index {
     }
 
     #[inline]
-    pub(super) fn bucket(&self, choice: usize) -> &[AtomicU64] {
-        self.segment.words(self.buckets_off + choice * LINE, ENTRIES)
+    pub(super) fn bucket(&self, choice: usize) -> &[AtomicU64; ENTRIES] {
+        let words = self.segment.words(self.buckets_off + choice * LINE, ENTRIES);
+        words.first_chunk().expect("as many words as asked for")
     }
+}
+
+/// Entries that carry the tag, a bit each; perhaps empty ones too.
+#[inline]
+fn tagged(bucket: &[AtomicU64; ENTRIES], tag: u32) -> u32 {
+    let carries = |entry: &AtomicU64| u32::from((entry.load(Ordering::Relaxed) >> 32) as u32 == tag);
+    bucket.iter().enumerate().fold(0, |bits, (at, entry)| bits | carries(entry) << at)
 }
 
 /// Slots are stored plus one, so that an entry of zero is an empty one.

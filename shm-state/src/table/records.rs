@@ -11,6 +11,8 @@ use crate::prelude::{Kind, SegmentId};
 use crate::segment::{Segment, Spec};
 use std::sync::atomic::Ordering;
 
+const LINE: usize = 64;
+
 /// Records of layout `R` in stable slots.
 ///
 /// Every write is followed by [`Records::touch`] of its slot, so that a successor that copies in the background
@@ -37,7 +39,8 @@ impl<R: Layout> Records<R> {
     /// See [`RegionError`].
     pub fn create(region_id: [u8; 16], capacity: usize) -> Result<Self, RegionError> {
         let geometry = Geometry::new(capacity, size_of::<R>());
-        let segment = Segment::create(Spec {
+        let create = if R::SECRET { Segment::create_secret } else { Segment::create };
+        let segment = create(Spec {
             id: Self::id(),
             region_id,
             layout_version: R::VERSION,
@@ -134,13 +137,16 @@ impl<R: Layout> Records<R> {
         self.slots.geometry().generation(self.segment()).store(generation, Ordering::Release);
     }
 
-    /// Asks for the cache lines of a record ahead of its use.
+    /// Asks for the cache lines of a slot, and of its mark, ahead of their use.
     #[inline]
     pub fn prefetch(&self, slot: Slot) {
         if slot.at() < self.capacity() {
-            let record = self.slots.record(slot.at());
-            map::prefetch(record);
-            // A record of up to 128 bytes spans two lines.
+            let record = self.slots.record(slot.at()).as_bytes();
+            map::prefetch(self.slots.meta(slot.at()));
+            // The record lies behind the meta word.
+            record.iter().skip(LINE - 8).step_by(LINE).for_each(map::prefetch);
+            // A slot that does not begin with a line ends in one more.
+            map::prefetch(&record[record.len() - 1]);
             map::prefetch(self.slots.mark(slot.at() / BLOCK_SLOTS));
         }
     }

@@ -27,6 +27,13 @@ pub enum Action {
         /// What happens to a value that does not fit.
         policy: Narrow,
     },
+    /// Stored as wide or wider, but not every value is valid there.
+    Checked {
+        /// What is valid: `1..=64`, or the names of the cases.
+        valid: String,
+        /// What happens to a value that is not.
+        policy: Narrow,
+    },
     /// Stored in another unit of time.
     Converted {
         /// Unit in the source.
@@ -50,6 +57,22 @@ pub enum Action {
         /// The value as people write it.
         value: String,
     },
+    /// Made by a migration.
+    Migrated {
+        /// Name of the migration.
+        migration: String,
+        /// There is no way back.
+        one_way: bool,
+        /// What happens to a value that does not fit.
+        policy: Narrow,
+    },
+    /// Lacking in the destination; a migration makes other fields of it.
+    Consumed {
+        /// Name of the migration.
+        migration: String,
+        /// Not all of those have a place in the destination.
+        spilt: bool,
+    },
     /// Lacking in the destination; lost.
     Dropped,
 }
@@ -61,10 +84,12 @@ impl Action {
             Self::Copied | Self::Widened { .. } | Self::Defaulted { .. } => false,
             // A clamped result loses nothing that the source had; a dropped row does.
             Self::Computed { policy, .. } => *policy == Narrow::Drop,
-            Self::Narrowed { policy, .. } => *policy != Narrow::Refuse,
+            Self::Narrowed { policy, .. } | Self::Checked { policy, .. } => *policy != Narrow::Refuse,
             Self::Converted { rounded, policy, .. } => {
                 *rounded || policy.is_some_and(|policy| policy != Narrow::Refuse)
             }
+            Self::Migrated { one_way, policy, .. } => *one_way || *policy != Narrow::Refuse,
+            Self::Consumed { spilt, .. } => *spilt,
             Self::Dropped => true,
         }
     }
@@ -84,8 +109,8 @@ impl Action {
     /// unit that would not fit lies centuries ahead.)
     pub(super) fn keeps_aside(&self) -> bool {
         match self {
-            Self::Dropped => true,
-            Self::Narrowed { policy, .. } => *policy == Narrow::Clamp,
+            Self::Dropped | Self::Consumed { spilt: true, .. } => true,
+            Self::Narrowed { policy, .. } | Self::Checked { policy, .. } => *policy == Narrow::Clamp,
             Self::Converted { rounded, .. } => *rounded,
             _ => false,
         }
@@ -98,6 +123,7 @@ impl fmt::Display for Action {
             Self::Copied => f.write_str("copied"),
             Self::Widened { from, to } => write!(f, "widened {from} → {to}"),
             Self::Narrowed { from, to, policy } => write!(f, "narrowed {from} → {to}, {}", excess(*policy)),
+            Self::Checked { valid, policy } => write!(f, "checked to be {valid}, {}", excess(*policy)),
             Self::Converted { from, to, rounded, policy } => {
                 write!(f, "converted {from} → {to}")?;
                 if *rounded {
@@ -107,6 +133,13 @@ impl fmt::Display for Action {
             }
             Self::Computed { function, .. } => write!(f, "computed by `{function}`"),
             Self::Defaulted { value } => write!(f, "defaulted to {value}"),
+            Self::Migrated { migration, one_way, policy } => {
+                let way = if *one_way { " without a way back" } else { "" };
+                write!(f, "made by migration `{migration}`{way}, {}", excess(*policy))
+            }
+            Self::Consumed { migration, spilt } => {
+                write!(f, "taken by migration `{migration}`{}", if *spilt { ", in part" } else { "" })
+            }
             Self::Dropped => f.write_str("dropped"),
         }
     }

@@ -1,10 +1,12 @@
 //! Decides what happens to a field, through the intermediate meaning, or refuses by name.
 
 use super::action::{Action, FieldAction};
+use super::chain::Hop;
 use super::loss::{EVENTS_MAX, EventKind, Ledger};
 use super::plan::Computed;
 use super::refusal::{Refusal, RefusalKind};
-use super::step::{EventId, Excess, Factor, Scale, Step, Width, is_signed};
+use super::step::{Blank, EventId, Excess, Factor, Scale, Step, Width, is_signed};
+use super::valid::Check;
 use crate::descriptor::{Descriptor, Field, FieldType, Narrow};
 
 /// A plan in the making.
@@ -16,6 +18,8 @@ pub(super) struct Compiler<'a> {
     pub(super) computed: Vec<Computed>,
     pub(super) template: Vec<u8>,
     pub(super) ledger: Ledger,
+    /// Fields whose values are checked after they were stored.
+    pub(super) checks: Vec<Check>,
 }
 
 impl<'a> Compiler<'a> {
@@ -32,6 +36,7 @@ impl<'a> Compiler<'a> {
             computed: Vec::new(),
             template: vec![0; destination.record_len()],
             ledger: Ledger::new(destination.name()),
+            checks: Vec::new(),
         };
         compiler.tables()?;
         Ok(compiler)
@@ -51,7 +56,7 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    fn refuse<T>(
+    pub(super) fn refuse<T>(
         &self,
         kind: RefusalKind,
         field: &Field,
@@ -73,16 +78,13 @@ impl<'a> Compiler<'a> {
             let why = "it is part of the key in only one of the layouts";
             return self.refuse(RefusalKind::Key, to, why, "keep the key as it was, or write a migration that re-keys");
         }
-        let action = match to.ty() {
-            FieldType::Unsigned | FieldType::Signed => self.integer(from, to)?,
-            FieldType::Instant | FieldType::Duration => self.time(from, to)?,
-            FieldType::Enum => self.unsigned(from, to, Scale::None)?,
-            FieldType::SlotLink => self.link(from, to)?,
-            FieldType::Bytes => self.byte_string(from, to)?,
-            FieldType::Bool | FieldType::Ip | FieldType::Port => self.copy(from, to),
+        let action = match to.elements() {
+            Some(_) => self.array(from, to)?,
+            None => self.single(from, to)?,
         };
+        let action = self.validity(from, to, action)?;
         let changes = match &action {
-            Action::Narrowed { policy, .. } => *policy == Narrow::Clamp,
+            Action::Narrowed { policy, .. } | Action::Checked { policy, .. } => *policy == Narrow::Clamp,
             Action::Converted { rounded, policy, .. } => *rounded || *policy == Some(Narrow::Clamp),
             _ => false,
         };
@@ -91,6 +93,18 @@ impl<'a> Compiler<'a> {
             return self.refuse(RefusalKind::Key, to, why, "keep the key's width and unit, or use refuse or drop");
         }
         Ok(action)
+    }
+
+    /// One value, or one element of an array.
+    pub(super) fn single(&mut self, from: &Field, to: &Field) -> Result<Action, Refusal> {
+        Ok(match to.ty() {
+            FieldType::Unsigned | FieldType::Signed => self.integer(from, to)?,
+            FieldType::Instant | FieldType::Duration => self.time(from, to)?,
+            FieldType::Enum => self.unsigned(from, to, Scale::None)?,
+            FieldType::SlotLink => self.link(from, to)?,
+            FieldType::Bytes => self.byte_string(from, to)?,
+            FieldType::Bool | FieldType::Ip | FieldType::Port => self.copy(from, to),
+        })
     }
 
     fn copy(&mut self, from: &Field, to: &Field) -> Action {
@@ -176,7 +190,14 @@ impl<'a> Compiler<'a> {
             );
         }
         let excess = self.excess(to)?;
-        self.steps.push(Step::Cut { src, from_len: from.len() as u32, dst, to_len: to.len() as u32, excess });
+        self.steps.push(Step::Cut {
+            src,
+            from_len: from.len() as u32,
+            dst,
+            to_len: to.len() as u32,
+            blank: Blank::ZEROS,
+            excess,
+        });
         Ok(resized(from, to, false))
     }
 
@@ -202,6 +223,12 @@ impl<'a> Compiler<'a> {
         Ok(Action::Defaulted { value: value.to_string() })
     }
 
+    /// A field of the source that a migration takes and the destination does not know. `spilt` when not all that the
+    /// migration gives has a place there.
+    pub(super) fn consumed(&mut self, from: &Field, hop: &Hop, spilt: bool) {
+        self.done(from, None, Action::Consumed { migration: hop.name.to_string(), spilt });
+    }
+
     pub(super) fn unknown_to_destination(&mut self, from: &Field) -> Result<(), Refusal> {
         if from.is_key() {
             let why = "it is part of the source's key, and the destination lacks it";
@@ -222,7 +249,7 @@ impl<'a> Compiler<'a> {
         self.fields.push(FieldAction { id: field.id(), field: field.name().to_string(), was, action, lossy });
     }
 
-    fn excess(&mut self, to: &Field) -> Result<Excess, Refusal> {
+    pub(super) fn excess(&mut self, to: &Field) -> Result<Excess, Refusal> {
         let kind = match to.narrow() {
             Narrow::Refuse => EventKind::Refused,
             Narrow::Clamp => EventKind::Clamped,
@@ -231,18 +258,26 @@ impl<'a> Compiler<'a> {
         Ok(Excess { policy: to.narrow(), event: self.event(to, kind)? })
     }
 
-    fn event(&mut self, to: &Field, kind: EventKind) -> Result<EventId, Refusal> {
+    pub(super) fn event(&mut self, to: &Field, kind: EventKind) -> Result<EventId, Refusal> {
         match self.ledger.event(to, kind) {
             Some(event) => Ok(event),
-            None => {
-                let why = format!("more than {} sorts of losses in one plan", EVENTS_MAX);
-                self.refuse(RefusalKind::TooManyLosses, to, why, "change fewer fields in one layout version")
-            }
+            None => Err(self.too_many(to.name())),
+        }
+    }
+
+    /// There is no number left for what may happen to `what`.
+    pub(super) fn too_many(&self, what: &str) -> Refusal {
+        Refusal {
+            kind: RefusalKind::TooManyLosses,
+            table: self.destination.name().to_owned(),
+            field: Some(what.to_owned()),
+            why: format!("more than {EVENTS_MAX} sorts of losses in one plan"),
+            remedy: "change fewer fields in one layout version".into(),
         }
     }
 }
 
-fn resized(from: &Field, to: &Field, fits: bool) -> Action {
+pub(super) fn resized(from: &Field, to: &Field, fits: bool) -> Action {
     let (from, policy, to) = (from.type_text(), to.narrow(), to.type_text());
     if fits { Action::Widened { from, to } } else { Action::Narrowed { from, to, policy } }
 }

@@ -11,7 +11,7 @@ use crate::row::{RowView, Value};
 use crate::schema::{ComputeFn, NumberFn};
 
 /// Numbers that are computed together.
-const COLUMN: usize = 32;
+const COLUMN: usize = 64;
 
 /// What computes a field.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ impl Computing {
         let input = match &function {
             Function::Row(_) => None,
             Function::Number(function) => {
-                let field = source.field(function.input()).filter(|field| field.ty() == FieldType::Unsigned);
+                let field = source.field(function.input()).filter(|field| is_number(field));
                 field.map(|field| Bits::of(field.offset() as u32, field.len() as u32 * 8))
             }
         };
@@ -58,8 +58,7 @@ impl Computing {
                     let mut column = [function.without(); COLUMN];
                     let column = &mut column[..marks.len()];
                     if let Some(input) = self.input {
-                        let get = bits(src, input);
-                        column.iter_mut().zip(at * COLUMN..).for_each(|(to, row)| *to = get(row));
+                        read(src, input, at * COLUMN, column);
                         function.apply(column);
                     }
                     self.numbers(dst, at * COLUMN, column, marks);
@@ -71,19 +70,20 @@ impl Computing {
     /// Stores a column of numbers, the first of them in row `first`.
     fn numbers(&self, dst: &mut impl Sink, first: usize, column: &[u64], marks: &mut [RowMarks]) {
         let field = &self.computed.field;
-        if field.ty() != FieldType::Unsigned || place(field).spans() {
+        if !is_number(field) || field.range().is_some() || place(field).spans() {
             for ((row, &number), marks) in (first..).zip(column).zip(marks).filter(|(_, marks)| marks.is_done()) {
                 self.store(dst, row, &Value::Unsigned(number), marks);
             }
             return;
         }
         let (max, Bits { word, shift, .. }) = (place(field).mask(), place(field));
-        if column.iter().any(|&number| number > max) {
+        // The maximum is all ones, so that one look at all numbers together tells.
+        if column.iter().fold(0, |all, number| all | number) > max {
             let each = column.iter().zip(marks).filter(|(number, _)| **number > max);
             each.for_each(|(_, marks)| exceeds(self.computed.excess, marks));
         }
         let mut add = dst.adder(word);
-        column.iter().enumerate().for_each(|(at, &number)| add(first + at, number.min(max) << shift));
+        (first..).zip(column).for_each(|(row, &number)| add(row, number.min(max) << shift));
     }
 
     /// Stores any value.
@@ -93,7 +93,7 @@ impl Computing {
         let mut long = Vec::new();
         let bytes = match short.get_mut(..field.len()) {
             Some(bytes) => bytes,
-            // A byte string: its value was allocated too.
+            // A byte string or a list: its value was allocated too.
             None => {
                 long.resize(field.len(), 0);
                 &mut long[..]
@@ -107,6 +107,24 @@ impl Computing {
         for (at, &byte) in (field.offset()..).zip(&*bytes) {
             dst.adder(at / 8)(row, u64::from(byte) << (at % 8 * 8));
         }
+    }
+}
+
+/// Whether the field is one unsigned number.
+fn is_number(field: &Field) -> bool {
+    field.ty() == FieldType::Unsigned && field.elements().is_none()
+}
+
+/// Reads the numbers of rows from `first` on.
+fn read(src: &impl Source, place: Bits, first: usize, column: &mut [u64]) {
+    if place.spans() {
+        let get = bits(src, place);
+        return column.iter_mut().zip(first..).for_each(|(to, row)| *to = get(row));
+    }
+    let (get, shift, mask) = (src.column(place.word), place.shift, place.mask());
+    for (to, row) in column.iter_mut().zip(first..) {
+        let [word] = get(row);
+        *to = word >> shift & mask;
     }
 }
 

@@ -103,6 +103,8 @@ pub struct Copier {
     followers: Vec<Box<dyn Follower>>,
     /// Live records in slots that the destination does not have.
     stranded: Stranded,
+    /// See [`Plan::rekeys`].
+    rekeys: bool,
     /// Nanoseconds that a slot took when slots were copied one here, one there.
     slot_ns: f64,
     copied: u64,
@@ -122,9 +124,10 @@ impl Copier {
         schema: &Schema,
         Origin { marking, generation, layers }: Origin,
     ) -> Result<Self, CopyError> {
-        let plan = Plan::compile(source.descriptor(), destination.descriptor())?;
+        let migrations: Vec<_> = schema.migration_facts().cloned().collect();
+        let plan = Plan::compile_with(source.descriptor(), destination.descriptor(), &migrations)?;
         let runner = plan.bind(schema)?;
-        let (keeper, restorer, layers) = aside(&plan, &destination, generation, layers)?;
+        let (keeper, restorer, layers) = aside(&plan, (&source, &destination), generation, layers)?;
         let transfer = Transfer::new(&runner, keeper, restorer);
         let slots = source.geometry.capacity.min(destination.geometry.capacity);
         let losses = SlotLosses::new(&plan, slots);
@@ -140,6 +143,7 @@ impl Copier {
             marking,
             followers: Vec::new(),
             stranded,
+            rekeys: plan.rekeys(),
             slot_ns: SLOT_NS,
             copied: 0,
             passes: 0,
@@ -273,9 +277,21 @@ impl Copier {
         self.layers.carried.iter().chain(&self.layers.made)
     }
 
+    /// Whether keys change on the way, so that an index over the records has to be made anew beside them.
+    pub fn rekeys(&self) -> bool {
+        self.rekeys
+    }
+
     /// The layer that holds what the destination cannot.
     pub fn made_layer(&self) -> Option<&Layer> {
         self.layers.made.as_ref()
+    }
+
+    /// The copy is in use for good, and nobody goes back to the source: secrets are overwritten there.
+    pub fn retire(self) {
+        if self.source.segment().prelude().is_secret() {
+            self.source.segment().wipe();
+        }
     }
 
     /// The table that is copied from.
@@ -391,15 +407,16 @@ impl Copier {
 /// Makes the layer that the plan needs, and plans what of the old ones comes back.
 fn aside(
     plan: &Plan,
-    destination: &RecordsView,
+    (source, destination): (&RecordsView, &RecordsView),
     generation: u64,
     old: Vec<Layer>,
 ) -> Result<(Option<Keeper>, Option<Restorer>, Layers), CopyError> {
-    let restorer = Restorer::new(old, plan.source(), plan.destination())?;
+    let restorer = Restorer::new(old, plan)?;
     let id = destination.segment().id();
     let fields = Keeper::fields(plan).map_err(|source| RegionError::Descriptor { segment: id, source })?;
     let region_id = destination.segment().prelude().region_id;
-    let make = |fields| Layer::create(region_id, &fields, destination.geometry.capacity, generation);
+    let secret = [source, destination].iter().any(|table| table.segment().prelude().is_secret());
+    let make = |fields| Layer::create(region_id, &fields, destination.geometry.capacity, generation, secret);
     let made = fields.map(make).transpose()?;
     let keeper = made.clone().map(|layer| Keeper::new(plan.source(), layer, ROWS));
     let layers = Layers { carried: restorer.carried().cloned().collect(), made };

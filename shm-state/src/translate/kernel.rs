@@ -28,10 +28,10 @@ impl<S: Source, D: Sink> Rows<'_, S, D> {
             }
             Op::Words { src, dst, count } => self.copy(src, dst, count),
             Op::Number { src, dst, change } => self.number(src, dst, change),
-            Op::Cut { src, excess } => {
+            Op::Cut { src, blank, excess } => {
                 let get = bits(&self.src, src);
                 for (row, marks) in self.marks.iter_mut().enumerate() {
-                    if get(row) != 0 {
+                    if get(row) != blank {
                         exceeds(excess, marks);
                     }
                 }

@@ -8,6 +8,7 @@
 use super::plan::Plan;
 use super::refusal::{Refusal, RefusalKind};
 use super::run::RowOutcome;
+use super::said::Said;
 use super::step::EventId;
 use crate::descriptor::Field;
 use serde::{Deserialize, Serialize, Serializer};
@@ -45,8 +46,11 @@ pub(super) struct Ledger {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Event {
     id: u32,
+    /// Name of the field, or of the migration.
     field: String,
     kind: EventKind,
+    /// Of a migration that refused: why.
+    said: Option<Said>,
 }
 
 impl Ledger {
@@ -56,15 +60,27 @@ impl Ledger {
 
     /// A number for this loss, the same whenever it is asked for; nothing when they have run out.
     pub(super) fn event(&mut self, field: &Field, kind: EventKind) -> Option<EventId> {
-        let known = self.events.iter().position(|event| event.id == field.id() && event.kind == kind);
+        let known =
+            self.events.iter().position(|event| event.id == field.id() && event.kind == kind && event.said.is_none());
         let at = known.unwrap_or(self.events.len());
         if at == EVENTS_MAX {
             return None;
         }
         if known.is_none() {
-            self.events.push(Event { id: field.id(), field: field.name().to_string(), kind });
+            self.events.push(Event { id: field.id(), field: field.name().to_string(), kind, said: None });
         }
         Some(at as EventId)
+    }
+
+    /// A number for the refusal of a migration; `id` is that of a field that it gives.
+    pub(super) fn migration(&mut self, name: &str, id: u32) -> Option<(EventId, Said)> {
+        let (at, said) = (self.events.len(), Said::default());
+        if at == EVENTS_MAX {
+            return None;
+        }
+        let field = format!("migration {name}");
+        self.events.push(Event { id, field, kind: EventKind::Refused, said: Some(said.clone()) });
+        Some((at as EventId, said))
     }
 
     pub(super) fn defaulted(&mut self, field: &str) {
@@ -191,6 +207,15 @@ impl Loss {
     /// The refusal, if a record holds a value that its field's policy refuses.
     pub fn refusal(&self) -> Option<Refusal> {
         let (event, count) = self.of_kind(EventKind::Refused).find(|(_, count)| *count > 0)?;
+        if let Some(said) = &event.said {
+            return Some(Refusal {
+                kind: RefusalKind::Value,
+                table: self.ledger.table.clone(),
+                field: None,
+                why: format!("{} refused {count} records, the last because {}", event.field, said.get()),
+                remedy: "wait until those records end, or use a binary whose migration takes them".into(),
+            });
+        }
         Some(Refusal {
             kind: RefusalKind::Value,
             table: self.ledger.table.clone(),

@@ -1,13 +1,17 @@
 //! Translation of records from one layout into another, compiled from two descriptors.
 //!
-//! [`Plan::compile`] is pure: it decides what happens to each field, or refuses by name. [`Plan::bind`] adds
+//! [`Plan::compile_with`] is pure: it decides what happens to each field, or refuses by name. [`Plan::bind`] adds
 //! the code that computed fields need. [`Runner::run`] applies the result to one record, [`Runner::run_many`] and
-//! [`Runner::run_slots`] to many at a time, none of them allocating. [`Loss`] counts what did not fit. A [`Copier`] does
+//! [`Runner::run_slots`] to many at a time, none of them allocating
+//! but where migrations run. [`Loss`] counts what did not fit. A [`Copier`] does
 //! it to a table that its holder writes to.
 
 mod action;
+mod afterwards;
 mod aside;
+mod chain;
 mod compile;
+mod compile_facts;
 mod computed;
 mod converge;
 mod copier;
@@ -16,14 +20,17 @@ mod index_builder;
 mod kernel;
 mod loss;
 mod memory;
+mod migrate;
 mod plan;
 mod refusal;
 mod run;
+mod said;
 mod step;
 mod store;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod valid;
 mod words;
 
 pub use action::{Action, FieldAction};

@@ -17,7 +17,11 @@ pub enum RefusalKind {
     Key,
     /// A byte string would be cut off, and its policy does not allow that.
     BytesShrink,
-    /// A compute function is not known to this binary.
+    /// Elements of an array would be cut off, and its policy does not allow that.
+    ArrayShrinks,
+    /// A migration leads forwards only, or past one of the layouts.
+    OneWay,
+    /// A compute function or a migration is not known to this binary.
     UnknownFunction,
     /// More sorts of losses than can be counted.
     TooManyLosses,

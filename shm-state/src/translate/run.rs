@@ -1,17 +1,20 @@
 //! Applies a plan to records. Hot: no allocation, no look-up by name, one pass over the operations for many rows.
 
+use super::afterwards::Afterwards;
 use super::computed::{Computing, Function};
 use super::fast::Fast;
 use super::kernel::Rows;
 use super::loss::{Loss, RowMarks};
 use super::memory::{Bytes, BytesMut, Sink, Slots, Source};
+use super::migrate::Migrating;
 use super::plan::Plan;
 use super::words::{self, Op};
 use crate::descriptor::Descriptor;
 use crate::map::Gather;
 use crate::table::RECORD_LEN_MAX;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
+use zerocopy::IntoBytes;
 
 /// A plan with the functions that it needs. Clones share it.
 #[derive(Debug, Clone)]
@@ -28,6 +31,8 @@ struct Program {
     /// The same, for slots.
     fast: Fast,
     computing: Box<[Computing]>,
+    /// What is done to each row by itself, at last.
+    afterwards: Afterwards,
     /// What becomes of a row, by the event that rejects it.
     rejections: Box<[RowOutcome]>,
 }
@@ -49,7 +54,7 @@ pub enum RowOutcome {
 }
 
 impl Runner {
-    pub(super) fn new(plan: &Plan, functions: Vec<Function>) -> Self {
+    pub(super) fn new(plan: &Plan, functions: Vec<Function>, migrating: Option<Migrating>) -> Self {
         let computing = plan.computed().iter().cloned().zip(functions);
         let ops = words::operations(plan.steps(), plan.template());
         let strides = [plan.source(), plan.destination()].map(|layout| layout.record_len() / 8 + 1);
@@ -59,6 +64,7 @@ impl Runner {
             fast: Fast::new(&ops, strides),
             ops,
             computing: computing.map(|(what, function)| Computing::new(what, function, plan.source())).collect(),
+            afterwards: Afterwards::new(plan, migrating),
             rejections: plan.ledger().rejections().collect(),
         };
         Self { program: Arc::new(program) }
@@ -98,8 +104,14 @@ impl Runner {
         assert_eq!(src.len(), src_len * marks.len(), "source record of another length");
         assert_eq!(dst.len(), dst_len * marks.len(), "destination record of another length");
         let rows = marks.len();
-        let (src, dst) = (Bytes { bytes: src, len: src_len, rows }, BytesMut { bytes: dst, len: dst_len, rows });
-        self.program.run(src, dst, marks);
+        let src = Bytes { bytes: src, len: src_len, rows };
+        self.program.run(src, BytesMut { bytes: dst, len: dst_len, rows }, marks);
+        if !self.program.afterwards.is_empty() {
+            let records = src.bytes.chunks_exact(src_len).zip(dst.chunks_exact_mut(dst_len));
+            for (marks, (src, dst)) in marks.iter_mut().zip(records).filter(|(marks, _)| marks.is_done()) {
+                self.program.afterwards.apply(src, dst, marks);
+            }
+        }
     }
 
     /// As [`Runner::run_many`], straight from one table into another: each slot is a meta word, which is left alone,
@@ -113,6 +125,9 @@ impl Runner {
         assert!(src_stride.max(dst_stride) <= RECORD_LEN_MAX / 8 + 1, "a record too long for a table");
         assert_eq!(src.len(), src_stride * marks.len(), "source slots of another length");
         assert_eq!(dst.len(), dst_stride * marks.len(), "destination slots of another length");
+        if !self.program.afterwards.is_empty() {
+            return self.one_by_one(src, dst, marks);
+        }
         let mut from = 0;
         for marks in marks.chunks_mut(Gather::ROWS_MAX) {
             let (at, rows) = (from, marks.len());
@@ -121,6 +136,19 @@ impl Runner {
             let dst = Slots { words: &dst[at * dst_stride..from * dst_stride], stride: dst_stride, rows };
             self.program.fast.run(&self.program.ops, src, dst, marks);
             self.program.compute(Rows { src, dst, marks });
+        }
+    }
+
+    /// By way of private memory, for plans that look at each row by itself.
+    fn one_by_one(&self, src: &[AtomicU64], dst: &[AtomicU64], marks: &mut [RowMarks]) {
+        let [src_stride, dst_stride] = self.strides();
+        let [mut from, mut to] = [[0; RECORD_LEN_MAX / 8]; 2];
+        let (from, to) = (&mut from[..src_stride - 1], &mut to[..dst_stride - 1]);
+        let slots = src.chunks_exact(src_stride).zip(dst.chunks_exact(dst_stride));
+        for (marks, (src, dst)) in marks.iter_mut().zip(slots).filter(|(marks, _)| marks.is_done()) {
+            from.iter_mut().zip(&src[1..]).for_each(|(to, from)| *to = from.load(Ordering::Relaxed));
+            self.run_many(from.as_bytes(), to.as_mut_bytes(), std::slice::from_mut(marks));
+            dst[1..].iter().zip(&*to).for_each(|(to, from)| to.store(*from, Ordering::Relaxed));
         }
     }
 

@@ -3,7 +3,7 @@
 //! Invariant: every offset and width in a step lies inside the record that it is for; it comes from a checked
 //! descriptor.
 
-use crate::descriptor::{Field, FieldType, Narrow};
+use crate::descriptor::{DEFAULT_LEN, Field, FieldType, Narrow};
 
 /// Width of a number in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +101,25 @@ pub(super) struct Move {
     pub(super) to: Width,
 }
 
+/// What is not missed where there is no room for it: `bytes`, again every `len` bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Blank {
+    pub(super) bytes: [u8; DEFAULT_LEN],
+    pub(super) len: u32,
+}
+
+impl Blank {
+    pub(super) const ZEROS: Self = Self { bytes: [0; DEFAULT_LEN], len: 1 };
+
+    /// `len` bytes from `start` on, at most 8, as a number.
+    pub(super) fn number(&self, start: u32, len: u32) -> u64 {
+        (0..len).fold(0, |number, at| {
+            let byte = self.bytes.get(((start + at) % self.len) as usize).copied().unwrap_or(0);
+            number | u64::from(byte) << (8 * at)
+        })
+    }
+}
+
 /// One step. Order does not matter: no step reads what another wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
@@ -116,8 +135,8 @@ pub(super) enum Step {
     Signed { numbers: Move, from_signed: bool, to_signed: bool, excess: Excess },
     /// A slot number, whose highest value means none.
     Link { numbers: Move, excess: Excess },
-    /// Bytes into a shorter place.
-    Cut { src: u32, from_len: u32, dst: u32, to_len: u32, excess: Excess },
+    /// Bytes into a shorter place. Those that have no room there are not missed if they are blank.
+    Cut { src: u32, from_len: u32, dst: u32, to_len: u32, blank: Blank, excess: Excess },
 }
 
 impl Step {

@@ -1,6 +1,7 @@
 //! Stores a value of the intermediate schema into a record: the slow path, for computed fields and for rows from elsewhere.
 
 use super::step::{Width, is_signed};
+use super::valid::settle;
 use crate::descriptor::{Field, FieldType};
 use crate::row::{Nanos, Value};
 use std::net::IpAddr;
@@ -16,9 +17,39 @@ pub(crate) enum Stored {
     OtherType,
 }
 
-/// Stores `value` as `field` holds it into `to`, which is as long as the field and zero.
+/// Stores `value` as `field` holds it into `to`, which is as long as the field and zero. What the field's range or cases
+/// do not allow does not fit; of a list that is too short, the elements that are lacking get the default.
 #[inline]
 pub(crate) fn store(field: &Field, value: &Value, to: &mut [u8]) -> Stored {
+    let stored = match (field.elements(), value) {
+        (None, value) => store_one(field, value, to),
+        (Some(_), Value::List(values)) => store_list(field, values, to),
+        (Some(_), _) => Stored::OtherType,
+    };
+    if stored == Stored::OtherType || settle(field, to) { stored } else { Stored::Exceeds }
+}
+
+fn store_list(field: &Field, values: &[Value], to: &mut [u8]) -> Stored {
+    let len = field.element_len();
+    let mut all = if values.len() * len > to.len() { Stored::Exceeds } else { Stored::Fits };
+    if let Some(default) = field.default_bytes().filter(|_| values.len() * len < to.len()) {
+        to.copy_from_slice(&default);
+        to[..values.len() * len].fill(0);
+    } else if values.len() * len < to.len() {
+        all = Stored::OtherType;
+    }
+    for (index, (value, to)) in values.iter().zip(to.chunks_exact_mut(len)).enumerate() {
+        let Some(element) = field.element(index) else { break };
+        match store_one(&element, value, to) {
+            Stored::Fits => {}
+            Stored::OtherType => return Stored::OtherType,
+            Stored::Exceeds => all = if all == Stored::OtherType { all } else { Stored::Exceeds },
+        }
+    }
+    all
+}
+
+fn store_one(field: &Field, value: &Value, to: &mut [u8]) -> Stored {
     match (field.ty(), value) {
         (FieldType::Unsigned | FieldType::Signed, Value::Unsigned(_) | Value::Signed(_)) => {
             let number = value.as_integer().unwrap_or(0);
@@ -28,7 +59,13 @@ pub(crate) fn store(field: &Field, value: &Value, to: &mut [u8]) -> Stored {
             to[0] = u8::from(*value);
             Stored::Fits
         }
-        (FieldType::Enum, Value::Enum(case)) => store_number(to, i128::from(*case), Width::of(field).range(false)),
+        (FieldType::Enum, Value::Enum(case)) => {
+            let stored = store_number(to, i128::from(*case), Width::of(field).range(false));
+            if let (Stored::Exceeds, Some(default)) = (stored, field.default_bytes()) {
+                to.copy_from_slice(&default[..to.len()]);
+            }
+            stored
+        }
         (FieldType::Port, Value::Port(port)) => store_number(to, i128::from(*port), Width::of(field).range(false)),
         (FieldType::Instant, Value::Instant(nanos)) | (FieldType::Duration, Value::Duration(nanos)) => {
             let count = nanos / Nanos::from(field.unit().nanos().unwrap_or(1));

@@ -11,11 +11,12 @@ use crate::table::{Meta, RecordsView, SlotWords};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use zerocopy::IntoBytes;
+use zeroize::Zeroize;
 
 /// Slots that are moved together.
 pub(super) const ROWS: usize = 64;
 /// Those of them that are moved in one go: their records on both sides fit the first-level cache with ease.
-const WINDOW: usize = 32;
+const WINDOW: usize = 64;
 /// When fewer slots than one in so many are live, each of them is moved by itself.
 const SPARSE: usize = 4;
 
@@ -179,6 +180,14 @@ impl Transfer {
             word.store(Meta { live: after.is_some(), ..*meta }.encode(), Ordering::Release);
         }
         stored
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        // The table may have been one of secrets.
+        self.from.zeroize();
+        self.to.zeroize();
     }
 }
 

@@ -72,8 +72,8 @@ pub(super) enum Op {
     Words { src: usize, dst: usize, count: usize },
     /// Some bits, changed or not.
     Number { src: Bits, dst: Target, change: Change },
-    /// Bits that have no room in the destination.
-    Cut { src: Bits, excess: Excess },
+    /// Bits that have no room in the destination, and what they are if they are not missed.
+    Cut { src: Bits, blank: u64, excess: Excess },
 }
 
 /// The operations of `steps`, for records whose constant bytes are those of `template`.
@@ -101,10 +101,13 @@ pub(super) fn additions(steps: &[Step]) -> Vec<Op> {
         match *step {
             Step::Fill { .. } => {}
             Step::Copy { src, dst, len } => copy(src, dst, len, &mut ops),
-            Step::Cut { src, from_len, dst, to_len, excess } => {
+            Step::Cut { src, from_len, dst, to_len, blank, excess } => {
                 copy(src, dst, to_len, &mut ops);
                 let cut = pieces(src + to_len, 0, from_len - to_len);
-                ops.extend(cut.map(|(src, _, len)| Op::Cut { src: Bits::of(src, len * 8), excess }));
+                ops.extend(cut.map(|(at, cut, len)| {
+                    let blank = blank.number(cut, len);
+                    Op::Cut { src: Bits::of(at, len * 8), blank, excess }
+                }));
             }
             Step::Widen(numbers) => number(numbers.src, numbers.from, numbers.dst, numbers.to, Change::None, &mut ops),
             Step::Unsigned { numbers, scale, excess, rounded } => {

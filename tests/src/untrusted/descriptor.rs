@@ -10,8 +10,7 @@ use shm_state::schema::Schema;
 use shm_state::table::{Meta, RECORD_LEN_MAX, RecordsView, Slot};
 use shm_state::translate::{Copier, Loss, Marking, Origin, Plan, RowOutcome};
 
-use super::{Outcome, refused};
-use crate::layouts::RELEASED;
+use super::{Outcome, refused, rich};
 
 /// Records that are translated by each plan.
 const RECORDS: usize = 20;
@@ -29,16 +28,16 @@ pub fn run(data: &[u8]) -> Outcome {
     assert_eq!(again.to_bytes(), canonical);
     row_json(&first.decode(&record(&first, values, 1)));
     let mut worked = second.is_some_and(|second| both_ways(&first, &second, &Schema::new(first.name()), values));
-    for known in RELEASED {
-        worked |= both_ways(&first, &known.descriptor(), &known.schema(), values);
+    for (layout, schema) in rich::known() {
+        worked |= both_ways(&first, layout, schema, values);
     }
     if worked { Outcome::Worked } else { refused("no layout of the tree can be made of it, or it of them") }
 }
 
-/// The layouts of the tree, alone and in pairs, with values behind them.
+/// All known layouts, alone and in pairs, with values behind them.
 pub fn seeds() -> Vec<Vec<u8>> {
     let values: Vec<u8> = (0..96).map(|at: u8| at.wrapping_mul(37)).collect();
-    let bytes: Vec<_> = RELEASED.iter().map(|layout| layout.descriptor().to_bytes()).collect();
+    let bytes: Vec<_> = rich::known().iter().map(|(layout, _)| layout.to_bytes()).collect();
     let (older, newer) = (&bytes[0], &bytes[1]);
     let pairs = [[older, newer].map(Clone::clone).concat(), [newer, older].map(Clone::clone).concat()];
     bytes.iter().cloned().chain(pairs).map(|bytes| [bytes, values.clone()].concat()).collect()
@@ -64,7 +63,8 @@ fn record(layout: &Descriptor, values: &[u8], nth: usize) -> Vec<u8> {
 }
 
 fn translated(from: &Descriptor, to: &Descriptor, schema: &Schema, values: &[u8]) -> bool {
-    let Ok(plan) = Plan::compile(from, to) else { return false };
+    let migrations: Vec<_> = schema.migration_facts().cloned().collect();
+    let Ok(plan) = Plan::compile_with(from, to, &migrations) else { return false };
     let Ok(runner) = plan.bind(schema) else { return false };
     let mut loss = Loss::new(&plan);
     let mut expected = Vec::new();

@@ -15,6 +15,7 @@ pub mod image;
 pub mod memory;
 pub mod note;
 pub mod regions;
+pub mod rich;
 pub mod rows;
 pub mod segment;
 pub mod served;
@@ -97,11 +98,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_seed_is_worked_with_somewhere() {
+    fn good_seeds_are_worked_with() {
         for target in TARGETS {
             let seeds = (target.seeds)();
             let worked = seeds.iter().filter(|seed| (target.run)(seed) == Outcome::Worked).count();
-            assert!(worked > 0, "{target:?}: of {} seeds", seeds.len());
+            // What some add on purpose is bad, or is of more tables than one reader takes.
+            assert!(worked * 2 >= seeds.len(), "{target:?}: {worked} of {} seeds", seeds.len());
         }
     }
 }

@@ -1,24 +1,26 @@
 //! Executables, as `controlctl info`, `check` and a swap read them: the ELF file around the notes, and the notes alone.
 
-use control::verify::read;
-use shm_state::note::{self, parse_note_desc, parse_versions};
+use control::verify::{LiveTable, plan, read};
+use shm_state::note::{self, parse_migrations, parse_note_desc, parse_versions};
+use zerocopy::IntoBytes;
 
-use super::{Outcome, refused};
+use super::{Outcome, refused, rich};
 use crate::layouts::RELEASED;
 
 const HEADER_LEN: usize = 64;
 const SECTION_LEN: usize = 64;
 const PROGRAM_LEN: usize = 56;
 
-/// The first byte: 0, and the rest is an ELF file; 1 and 2, and it is what a file has as its first or second note;
+/// The first byte: 0, and the rest is an ELF file; 1 to 3, and it is what a file has as the note of that type;
 /// others, and it is the section of notes.
 pub fn run(data: &[u8]) -> Outcome {
     let Some((&first, rest)) = data.split_first() else { return Outcome::Refused };
-    let _ = (parse_note_desc(rest), parse_versions(rest));
-    let section = match first % 4 {
+    let _ = (parse_note_desc(rest), parse_versions(rest), parse_migrations(rest));
+    let section = match first % 5 {
         0 => return executable(rest),
         1 => [entry(note::NOTE_LAYOUTS, rest), entry(note::NOTE_VERSIONS, &[])].concat(),
         2 => [entry(note::NOTE_LAYOUTS, &layouts()), entry(note::NOTE_VERSIONS, rest)].concat(),
+        3 => [entry(note::NOTE_LAYOUTS, &layouts()), entry(note::NOTE_MIGRATIONS, rest)].concat(),
         _ => rest.to_vec(),
     };
     executable(&elf(&section))
@@ -27,7 +29,9 @@ pub fn run(data: &[u8]) -> Outcome {
 /// A whole executable of a few thousand bytes, and its notes.
 pub fn seeds() -> Vec<Vec<u8>> {
     let versions = versions();
-    let section = [entry(note::NOTE_LAYOUTS, &layouts()), entry(note::NOTE_VERSIONS, &versions)].concat();
+    let migrations = rich::SPLIT.as_bytes();
+    let all = [entry(note::NOTE_LAYOUTS, &layouts()), entry(note::NOTE_VERSIONS, &versions)];
+    let section = [all.concat(), entry(note::NOTE_MIGRATIONS, migrations)].concat();
     let one = RELEASED[3].descriptor().to_bytes();
     let with = |first: u8, bytes: &[u8]| [&[first][..], bytes].concat();
     vec![
@@ -35,8 +39,9 @@ pub fn seeds() -> Vec<Vec<u8>> {
         with(1, &layouts()),
         with(1, &one),
         with(2, &versions),
-        with(3, &section),
-        with(3, &entry(note::NOTE_LAYOUTS, &one)),
+        with(3, migrations),
+        with(4, &section),
+        with(4, &entry(note::NOTE_LAYOUTS, &one)),
     ]
 }
 
@@ -46,6 +51,13 @@ fn executable(bytes: &[u8]) -> Outcome {
         Err(error) => refused(format!("this file {error}")),
         Ok(elf) => {
             assert!(!elf.layouts.is_empty() && elf.layouts.len() <= note::LAYOUTS_MAX);
+            for (layout, _) in rich::known() {
+                let _ = plan(
+                    &[LiveTable { descriptor: layout.clone(), capacity: 1, live: 1 }],
+                    &elf.layouts,
+                    &elf.migrations,
+                );
+            }
             Outcome::Worked
         }
     }
@@ -53,7 +65,9 @@ fn executable(bytes: &[u8]) -> Outcome {
 
 /// One layout of each table.
 fn layouts() -> Vec<u8> {
-    RELEASED[1..].iter().flat_map(|layout| layout.descriptor().to_bytes()).collect()
+    let last = rich::known().len() - 1;
+    let one = |at: &usize| ![0, last - 1].contains(at);
+    (0..=last).filter(one).flat_map(|at| rich::known()[at].0.to_bytes()).collect()
 }
 
 /// What `versions_note!` of an executable would hold: a text, a range, and something of a later version.

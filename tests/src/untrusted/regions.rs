@@ -87,8 +87,8 @@ pub fn request(number: u8) -> Packet {
 /// A packet from client `number`, and its answer.
 pub fn exchange<R: FlowRecord>(forwarder: &mut Forwarder<R>, number: u8, now_ns: u64) -> bool {
     let packet = request(number);
-    let lookup = forwarder.begin(LISTENER, &packet);
-    forwarder.prefetch(&lookup);
+    let mut lookup = forwarder.begin(LISTENER, &packet);
+    forwarder.prefetch(&mut lookup);
     let Some(sent) = forwarder.up(LISTENER, &packet, &lookup, now_ns) else { return false };
     let Some(local) = sent.from else { return false };
     let answer = Packet { sender: sent.to, local, tos: 0, len: 50 };

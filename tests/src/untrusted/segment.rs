@@ -13,10 +13,10 @@ use shm_state::manifest::{Manifest, WORKERS_MAX};
 use shm_state::owner::Party;
 use shm_state::prelude::{Kind, SegmentId};
 use shm_state::segment::Segment;
-use shm_state::table::{FreeSlots, Index, Intent, RecordsView, Slot, links};
+use shm_state::table::{FreeSlots, Index, Intent, Meta, RecordsView, Slot, links};
 use shm_state::translate::{Copier, CopyError, Layer, Marking, Origin};
 
-use super::{Mend, Outcome, memory, refused, regions, table};
+use super::{Mend, Outcome, memory, refused, regions, rich, table};
 use crate::layouts::RELEASED;
 
 /// The first byte says what is mended; the rest is the segment.
@@ -48,7 +48,23 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let mut image = Vec::new();
     shm_state::image::save(directory.segment(), &mut image).expect("a segment of ours");
     images.push(image);
+    images.extend(rich());
     images.into_iter().map(|image| [&[0][..], &image].concat()).collect()
+}
+
+/// Tables of the layouts that no dataplane has.
+pub(super) fn rich() -> impl Iterator<Item = Vec<u8>> {
+    let layouts = rich::known()[RELEASED.len()..].iter().map(|(layout, _)| layout);
+    layouts.map(|layout| {
+        let view = RecordsView::create(layout, [1; 16], 24, 0).expect("a table");
+        for slot in 0..12 {
+            let record: Vec<u8> = (0..layout.record_len()).map(|at| (at % 7) as u8 & slot as u8).collect();
+            view.put(Slot(slot), Meta { incarnation: slot + 1, live: true }, &record);
+        }
+        let mut image = Vec::new();
+        shm_state::image::save(view.segment(), &mut image).expect("a segment of ours");
+        image
+    })
 }
 
 /// What controld does with a descriptor that it holds.
@@ -64,7 +80,7 @@ fn held(image: &[u8]) {
         row_json(&row);
     }
     if let Ok(live) = holdings.live_tables() {
-        let _ = plan(&live, layouts());
+        let _ = plan(&live, layouts(), &[]);
     }
 }
 
@@ -160,11 +176,10 @@ fn records(view: &RecordsView, layers: &[Layer]) -> Result<(), RegionError> {
         std::ops::ControlFlow::Continue(())
     });
     assert_eq!(live, view.live());
-    for layout in RELEASED.iter().filter(|layout| layout.descriptor().table_id() == view.descriptor().table_id()) {
-        let to = layout.descriptor();
-        let destination = RecordsView::create(&to, [1; 16], view.capacity(), 0)?;
+    for (to, schema) in rich::known().iter().filter(|(to, _)| to.table_id() == view.descriptor().table_id()) {
+        let destination = RecordsView::create(to, [1; 16], view.capacity(), 0)?;
         let origin = Origin { marking: Marking::Fine, generation: 1, layers: layers.to_vec() };
-        let mut copier = match Copier::new(view.clone(), destination, &layout.schema(), origin) {
+        let mut copier = match Copier::new(view.clone(), destination, schema, origin) {
             Ok(copier) => copier,
             Err(CopyError::Region(error)) => return Err(error),
             // By field; the next layout may do.

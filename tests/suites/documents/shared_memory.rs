@@ -81,10 +81,30 @@ fn preludes(page: &mut String) {
 
 fn descriptors(page: &mut String) {
     say(page, "## Descriptor\n\nHow the records of a table lie; in the table's segment and in the ELF note.");
-    say(page, &format!("Encoding {}. Head:", descriptor::ENCODING));
+    let (oldest, newest) = (descriptor::ENCODING_MIN, descriptor::ENCODING);
+    say(
+        page,
+        &format!("Encodings {oldest} to {newest}; a descriptor has the oldest that says all that it has to say. Head:"),
+    );
     map(page, descriptor::places::HEADER);
     say(page, "Entry of one field:");
     map(page, descriptor::places::ENTRY);
+    say(
+        page,
+        "Facts for which entries have no room lie in a head of more than 64 bytes, behind those 64: a reader of the \
+         first release skips them. A descriptor without them is what it was in the first release. First:",
+    );
+    map(page, descriptor::places::FACTS);
+    say(page, "In front of each fact:");
+    map(page, descriptor::places::FACT);
+    say(
+        page,
+        "Elements (kind 1, encoding 2 only): the field is an array of so many (32 bits) of its type; its length is that \
+         of all of them, its default that of each. Range (kind 2): the lowest and the highest valid number (64 bits \
+         each, with a sign if the field has one), in the field's unit. Cases (kind 3): the known cases of an enum, in \
+         order of their numbers, each:",
+    );
+    map(page, descriptor::places::CASE);
     numbers(page, "Types", FieldType::ALL.iter().map(|ty| (*ty as u32, ty.name())));
     numbers(page, "Units", Unit::ALL.iter().map(|unit| (*unit as u32, unit.name())));
     numbers(page, "What is done with a value that does not fit", Narrow::ALL.iter().map(|n| (*n as u32, n.name())));
@@ -92,7 +112,7 @@ fn descriptors(page: &mut String) {
 }
 
 fn notes(page: &mut String) {
-    use shm_state::note::{NOTE_LAYOUTS, NOTE_NAME, NOTE_VERSIONS, SECTION, Subject, TEXT_LEN};
+    use shm_state::note::{NOTE_LAYOUTS, NOTE_MIGRATIONS, NOTE_NAME, NOTE_VERSIONS, SECTION, Subject, TEXT_LEN};
     say(page, "## ELF notes\n\nWhat an executable carries, so that a swap can be foretold from files alone.");
     say(
         page,
@@ -100,9 +120,11 @@ fn notes(page: &mut String) {
             "Section `{SECTION}`, name `{NOTE_NAME}`. Type {NOTE_LAYOUTS}: the descriptors of the layouts that it serves, \
              one after the other. Type {NOTE_VERSIONS}: entries of subject (16 bits), form (16), length of the value \
              (32, a multiple of 4) and value. Form 1 is a text of {TEXT_LEN} bytes, padded with zeros; form 2 the oldest \
-             and the newest supported version (32 bits each). Other types, subjects and forms are skipped."
+             and the newest supported version (32 bits each). Other types, subjects and forms are skipped. \
+             Type {NOTE_MIGRATIONS}: declarations of migrations, each:"
         ),
     );
+    map(page, shm_state::schema::MIGRATION_PLACES);
     numbers(page, "Subjects", Subject::ALL.iter().map(|subject| (*subject as u32, subject.name())));
 }
 

@@ -108,7 +108,7 @@ fn csv(view: &RecordsView, columns: &[String], to: &mut impl Write) -> io::Resul
     each(view, |slot, incarnation, row| {
         write!(to, "{slot},{incarnation}")?;
         for name in columns {
-            let value = row.get(name).and_then(|value| serde_json::to_value(value).ok()).unwrap_or(Value::Null);
+            let value = row.cell(name).and_then(|cell| serde_json::to_value(cell.shown()).ok()).unwrap_or(Value::Null);
             write!(to, ",{}", cell(&value))?;
         }
         writeln!(to)

@@ -46,8 +46,20 @@ pub(super) fn name(kind: u32, table: u32, shard: u32) -> String {
 pub(super) fn files(source: &SourceArgs, args: &Args) -> Result<Vec<Named>, Failed> {
     match &source.image {
         Some(path) => images(path),
-        None => live::segments(&args.socket, args.timeout.unwrap_or(PATIENCE)),
+        None => live::segments(&args.socket, args.timeout.unwrap_or(PATIENCE)).map(without_secrets),
     }
+}
+
+/// Leaves out the segments of secrets, and says so: nothing of them is shown, copied or written.
+fn without_secrets(mut files: Vec<Named>) -> Vec<Named> {
+    files.retain(|named| {
+        let secret = image::prelude(&named.file).is_ok_and(|prelude| prelude.is_secret());
+        if secret {
+            eprintln!("controlctl: {} holds secrets and is left out", named.name);
+        }
+        !secret
+    });
+    files
 }
 
 fn images(path: &Path) -> Result<Vec<Named>, Failed> {

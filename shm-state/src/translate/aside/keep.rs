@@ -10,6 +10,7 @@ use crate::translate::words::{Op, operations};
 use crate::translate::{Plan, RowMarks};
 use std::sync::atomic::Ordering;
 use zerocopy::IntoBytes;
+use zeroize::Zeroize;
 
 /// Writes the layer of one translation, many rows at a time.
 #[derive(Debug)]
@@ -58,5 +59,12 @@ impl Keeper {
             }
             word.store(meta.encode(), Ordering::Release);
         }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        // The table may have been one of secrets.
+        self.rows.zeroize();
     }
 }

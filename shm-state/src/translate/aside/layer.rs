@@ -3,6 +3,7 @@
 use crate::descriptor::Descriptor;
 use crate::error::RegionError;
 use crate::prelude::{Kind, SegmentId};
+use crate::schema::MigrationFacts;
 use crate::segment::{Segment, Spec};
 use crate::table::{Geometry, Meta, RecordsView, Slot};
 use crate::translate::{Plan, Refusal};
@@ -28,12 +29,18 @@ impl Layer {
     ///
     /// # Errors
     /// What cannot be translated.
-    pub fn bytes_between(source: &Descriptor, destination: &Descriptor, capacity: usize) -> Result<usize, Refusal> {
-        let fields = super::Keeper::fields(&Plan::compile(source, destination)?);
+    pub fn bytes_between(
+        source: &Descriptor,
+        destination: &Descriptor,
+        migrations: &[MigrationFacts],
+        capacity: usize,
+    ) -> Result<usize, Refusal> {
+        let fields = super::Keeper::fields(&Plan::compile_with(source, destination, migrations)?);
         Ok(fields.ok().flatten().map_or(0, |fields| Self::bytes(&fields, capacity)))
     }
 
     /// Makes an empty layer. `generation` orders layers by age: it is that of the holder from whom the values are.
+    /// What is kept aside of secrets is `secret`.
     ///
     /// # Errors
     /// See [`RegionError`].
@@ -42,9 +49,11 @@ impl Layer {
         fields: &Descriptor,
         capacity: usize,
         generation: u64,
+        secret: bool,
     ) -> Result<Self, RegionError> {
         let geometry = Geometry::new(capacity, fields.record_len());
-        let segment = Segment::create(Spec {
+        let create = if secret { Segment::create_secret } else { Segment::create };
+        let segment = create(Spec {
             id: Self::id(fields.table_id(), fields.layout_version(), 0),
             region_id,
             layout_version: fields.layout_version(),
@@ -76,7 +85,8 @@ impl Layer {
     /// See [`RegionError`].
     pub fn resized(&self, capacity: usize) -> Result<Self, RegionError> {
         let region_id = self.segment().prelude().region_id;
-        let copy = Self::create(region_id, self.fields(), capacity, self.generation())?;
+        let copy =
+            Self::create(region_id, self.fields(), capacity, self.generation(), self.segment().prelude().is_secret())?;
         let (from, to) = (self.view.slots(), copy.view.slots());
         for slot in 0..capacity.min(self.capacity()) {
             for (to, from) in to.words(slot).iter().zip(from.words(slot)) {

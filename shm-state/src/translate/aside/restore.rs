@@ -1,15 +1,18 @@
 //! The way of kept values back into the records.
 
 use super::Layer;
-use crate::descriptor::{Descriptor, Field};
+use crate::descriptor::{Descriptor, Field, Narrow};
 use crate::table::{Meta, RECORD_LEN_MAX, RecordBuffer, Slot};
 use crate::translate::compile::Compiler;
 use crate::translate::kernel::Rows;
 use crate::translate::memory::{Bytes, BytesMut};
+use crate::translate::step::Step;
+use crate::translate::valid::settle;
 use crate::translate::words::{Op, additions};
-use crate::translate::{Refusal, RowMarks};
+use crate::translate::{Plan, Refusal, RowMarks};
 use std::ops::Range;
 use zerocopy::IntoBytes;
+use zeroize::Zeroize;
 
 /// Restores what layers hold into records that were just translated.
 #[derive(Debug)]
@@ -57,20 +60,23 @@ struct Conversion {
     /// Bytes of the other layout's records, and where the field lies there.
     len: usize,
     place: Range<usize>,
+    /// The field, if its range or cases forbid some values.
+    checked: Option<Field>,
+    /// Elements of an array that only the other layout has: where they lie, and their default.
+    filled: Option<(Range<usize>, Vec<u8>)>,
     /// Nothing is lost.
     exact: bool,
 }
 
 impl Restorer {
-    /// Plans the restoration of `layers` into records that are translated from `source` to `destination`.
+    /// Plans the restoration of `layers` into records that are translated by `plan`. What a migration makes is newer than
+    /// what any layer holds of it.
     ///
     /// # Errors
     /// A layer holds a field that means something else in another layout.
-    pub(in crate::translate) fn new(
-        mut layers: Vec<Layer>,
-        source: &Descriptor,
-        destination: &Descriptor,
-    ) -> Result<Self, Refusal> {
+    pub(in crate::translate) fn new(mut layers: Vec<Layer>, plan: &Plan) -> Result<Self, Refusal> {
+        let (source, destination) = (plan.source(), plan.destination());
+        let migrated: Vec<u32> = plan.migrated().collect();
         layers.sort_by_key(|layer| std::cmp::Reverse(layer.generation()));
         let mut planned: Vec<Origin> = Vec::with_capacity(layers.len());
         // Fields of layers and where each lies, in order of age.
@@ -82,6 +88,9 @@ impl Restorer {
                     spent = false;
                     continue;
                 };
+                if migrated.contains(&field.id()) {
+                    continue;
+                }
                 let conversion = Conversion::plan(layer.fields(), field, destination, to)?;
                 spent &= conversion.exact;
                 let mut peers = Vec::new();
@@ -132,6 +141,14 @@ impl Restorer {
     }
 }
 
+impl Drop for Restorer {
+    fn drop(&mut self) {
+        // The table may have been one of secrets.
+        self.scratch.zeroize();
+        self.layers.iter_mut().for_each(|origin| origin.record.zeroize());
+    }
+}
+
 /// Whether a kept value is what the place that holds it less exactly still says.
 fn agrees(peers: &[Peer], kept: &[u8], newer: &[Origin], source: &[u8], scratch: &mut RecordBuffer) -> bool {
     for Peer { of, conversion } in peers {
@@ -173,6 +190,14 @@ impl Conversion {
             ops: additions(&compiler.steps),
             len: to_layout.record_len(),
             place: to.offset()..to.end(),
+            checked: (to.range().is_some() || to.cases().is_some()).then(|| to.clone()),
+            filled: compiler.steps.iter().find_map(|step| match *step {
+                Step::Fill { dst, len } => {
+                    let place = dst as usize..(dst + len) as usize;
+                    Some((place.clone(), compiler.template[place].to_vec()))
+                }
+                _ => None,
+            }),
             exact: action.is_exact(),
         })
     }
@@ -185,6 +210,16 @@ impl Conversion {
         let src = Bytes { bytes: from, len: from.len(), rows: 1 };
         let mut rows = Rows { src, dst: BytesMut { bytes: to, len: self.len, rows: 1 }, marks: &mut marks };
         self.ops.iter().for_each(|op| rows.apply(op));
+        let to = &mut scratch.as_mut_bytes()[..self.len];
+        if let Some((place, default)) = &self.filled {
+            to[place.clone()].copy_from_slice(default);
+        }
+        if let Some(field) = &self.checked
+            && !settle(field, &mut to[self.place.clone()])
+            && field.narrow() != Narrow::Clamp
+        {
+            return None;
+        }
         marks[0].is_done().then(|| &scratch.as_bytes()[self.place.clone()])
     }
 }
