@@ -7,9 +7,12 @@ use shm_state::schema::Schema;
 use shm_state::segment::Segment;
 use shm_state::table::{Records, RecordsView, Slot};
 use shm_state::translate::{Copier, Marking, Origin};
+use std::sync::Mutex;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 const REGION: [u8; 16] = [9; 16];
+/// The tests look at all mappings of their process.
+static ALONE: Mutex<()> = Mutex::new(());
 
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Layout)]
 #[layout(table = 77, name = "keys", version = 1, secret)]
@@ -67,6 +70,7 @@ fn is_concealed(flags: &[String]) -> bool {
 
 #[test]
 fn secrets_are_locked_and_left_out_of_core_dumps_wherever_they_are_mapped() {
+    let _alone = ALONE.lock();
     let keys = Records::<KeyV1>::create(REGION, 600).expect("a table");
     let plain = Records::<Plain>::create(REGION, 600).expect("a table");
     let again = keys.segment().fd().try_clone_to_owned().expect("a descriptor");
@@ -86,6 +90,7 @@ fn secrets_are_locked_and_left_out_of_core_dumps_wherever_they_are_mapped() {
 
 #[test]
 fn what_was_translated_is_overwritten_once_the_copy_is_in_use() {
+    let _alone = ALONE.lock();
     let mut old = Records::<KeyV1>::create(REGION, 600).expect("a table");
     let secret = *b"thirty-two bytes of a secret key";
     for slot in [Slot(0), Slot(599)] {

@@ -121,6 +121,6 @@ impl FlowRecord for FlowV2 {
     }
 
     fn schema() -> Schema {
-        Schema::new(Self::NAME).compute_number("answered", PACKETS_DOWN, 0, |packets| u64::from(packets > 0))
+        Schema::new(Self::NAME).compute_flag("answered", PACKETS_DOWN)
     }
 }

@@ -28,8 +28,12 @@ pub(crate) enum Make {
     Same,
     /// A product, if it fits the word.
     Product { factor: u64 },
+    /// The same in every record.
+    Constant { value: u64 },
     /// Some of its bits, if they are not beyond their bounds, and constants around them.
     Part { down: u32, mask: u64, beyond: u64, up: u32, others: u64 },
+    /// Whether some of its bits are not all zero, as a bit that is added to a word which is made in another way.
+    Flag { down: u32, mask: u64, up: u32 },
 }
 
 /// The words of a destination record that are made from one source word each.
@@ -40,7 +44,13 @@ pub(crate) struct Gather {
     /// Two words each.
     pairs: Box<[Way]>,
     products: Box<[(Way, u64)]>,
+    /// Of any source word that is there.
+    constants: Box<[(Way, u64)]>,
+    /// Parts that lie lowest, without bounds, alone in their word: most of them.
+    lowest: Box<[(Way, (u32, u64))]>,
     parts: Box<[(Way, Part)]>,
+    /// Made last, for they add to words.
+    flags: Box<[(Way, Flag)]>,
     strides: [usize; 2],
 }
 
@@ -57,6 +67,21 @@ struct Part {
     others: u64,
 }
 
+/// See [`Make::Flag`].
+#[derive(Debug, Clone, Copy)]
+struct Flag {
+    down: u32,
+    mask: u64,
+    up: u32,
+}
+
+impl Flag {
+    #[inline(always)]
+    fn add(self, word: u64, to: u64) -> u64 {
+        to | u64::from(word >> self.down & self.mask != 0) << self.up
+    }
+}
+
 impl Gather {
     /// Rows that one run may have: a bit each in a word.
     pub(crate) const ROWS_MAX: usize = 64;
@@ -66,11 +91,21 @@ impl Gather {
     pub(crate) fn new(words: &[(Way, Make)], strides: [usize; 2]) -> Self {
         let [src_stride, dst_stride] = strides;
         let (mut same, mut products, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut constants, mut lowest, mut flags) = (Vec::new(), Vec::new(), Vec::new());
         for &(way, make) in words {
             assert!(way.src < src_stride && way.dst < dst_stride, "{way:?} in slots of {strides:?} words");
             match make {
                 Make::Same => same.push(way),
                 Make::Product { factor } => products.push((way, factor)),
+                Make::Constant { value } => constants.push((way, value)),
+                Make::Flag { down, mask, up } => {
+                    assert!(down < 64 && up < 64);
+                    flags.push((way, Flag { down, mask, up }));
+                }
+                Make::Part { down, mask, beyond: 0, up: 0, others: 0 } => {
+                    assert!(down < 64);
+                    lowest.push((way, (down, mask)));
+                }
                 Make::Part { down, mask, beyond, up, others } => {
                     assert!(down < 64 && up < 64);
                     parts.push((way, Part { down, mask, beyond, up, others }));
@@ -83,15 +118,22 @@ impl Gather {
             quads.extend(run[..run.len() - rest].iter().step_by(4));
             match rest {
                 0 => {}
-                1 if run.len() == 1 => {
-                    parts.push((run[0], Part { down: 0, mask: u64::MAX, beyond: 0, up: 0, others: 0 }))
-                }
+                1 if run.len() == 1 => lowest.push((run[0], (0, u64::MAX))),
                 1 | 2 => pairs.push(run[run.len() - 2]),
                 // To copy a word twice changes nothing.
                 _ => pairs.extend([run[run.len() - 3], run[run.len() - 2]]),
             }
         }
-        Self { quads: quads.into(), pairs: pairs.into(), products: products.into(), parts: parts.into(), strides }
+        Self {
+            quads: quads.into(),
+            pairs: pairs.into(),
+            products: products.into(),
+            constants: constants.into(),
+            lowest: lowest.into(),
+            parts: parts.into(),
+            flags: flags.into(),
+            strides,
+        }
     }
 
     /// Makes a record in each slot of `dst` from the one in `src`. The rows that have a number beyond its bounds are
@@ -134,6 +176,10 @@ impl Gather {
                 product
             });
         }
+        self.constants.iter().for_each(|&(way, value)| columns.fill(way, value));
+        for &(way, (down, mask)) in &self.lowest {
+            columns.change(way, |word| word >> down & mask);
+        }
         let mut bits = 0;
         for &(way, Part { down, mask, beyond, up, others }) in &self.parts {
             columns.change(way, |word| {
@@ -142,6 +188,7 @@ impl Gather {
                 part << up | others
             });
         }
+        self.flags.iter().for_each(|&(way, flag)| columns.add(way, flag));
         !any && bits == 0
     }
 
@@ -160,10 +207,15 @@ impl Gather {
             fits &= !beyond;
             store(way, product);
         }
+        self.constants.iter().for_each(|&(way, value)| store(way, value));
+        self.lowest.iter().for_each(|&(way, (down, mask))| store(way, load(way) >> down & mask));
         for &(way, Part { down, mask, beyond, up, others }) in &self.parts {
             let part = load(way) >> down & mask;
             fits &= part & beyond == 0;
             store(way, part << up | others);
+        }
+        for &(way, flag) in &self.flags {
+            store(way, flag.add(load(way), dst[way.dst].load(Ordering::Relaxed)));
         }
         fits
     }
@@ -187,6 +239,21 @@ impl Columns<'_> {
     fn copy<const N: usize>(&self, way: Way) {
         let [from, to] = self.of::<N>(way);
         (0..BLOCK).for_each(|row| to.store(row, from.load(row)));
+    }
+
+    #[inline(always)]
+    fn fill(&self, way: Way, value: u64) {
+        let [_, to] = self.of::<1>(way);
+        (0..BLOCK).for_each(|row| to.store(row, [value]));
+    }
+
+    #[inline(always)]
+    fn add(&self, way: Way, flag: Flag) {
+        let [from, to] = self.of::<1>(way);
+        for row in 0..BLOCK {
+            let ([word], [before]) = (from.load(row), to.load(row));
+            to.store(row, [flag.add(word, before)]);
+        }
     }
 
     #[inline(always)]

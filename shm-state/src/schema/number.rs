@@ -12,13 +12,25 @@ type Column = dyn Fn(&mut [u64]) + Send + Sync;
 pub struct NumberFn {
     input: u32,
     without: u64,
+    /// It only tells whether the number is 0.
+    flag: bool,
     column: Arc<Column>,
 }
 
 impl NumberFn {
     pub(super) fn new(input: u32, without: u64, function: impl Fn(u64) -> u64 + Send + Sync + 'static) -> Self {
         let column = move |numbers: &mut [u64]| numbers.iter_mut().for_each(|number| *number = function(*number));
-        Self { input, without, column: Arc::new(column) }
+        Self { input, without, flag: false, column: Arc::new(column) }
+    }
+
+    /// 1 where the number is not 0.
+    pub(super) fn flag(input: u32) -> Self {
+        Self { flag: true, ..Self::new(input, 0, |number| u64::from(number != 0)) }
+    }
+
+    /// Whether it is 1 where the number is not 0, and 0 elsewhere.
+    pub fn is_flag(&self) -> bool {
+        self.flag
     }
 
     /// Id of the field that it reads, an unsigned one.

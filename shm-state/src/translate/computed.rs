@@ -4,6 +4,7 @@ use super::kernel::{Rows, bits, exceeds};
 use super::loss::RowMarks;
 use super::memory::{Sink, Source};
 use super::plan::Computed;
+use super::step::{Move, Step, Width};
 use super::store::{Stored, store};
 use super::words::Bits;
 use crate::descriptor::{Descriptor, Field, FieldType};
@@ -32,6 +33,21 @@ pub(super) struct Computing {
 }
 
 impl Computing {
+    /// The same as a step, where there is one that does it.
+    pub(super) fn as_step(&self) -> Option<Step> {
+        let (Function::Number(function), Some(input)) = (&self.function, self.input) else { return None };
+        let field = &self.computed.field;
+        (function.is_flag() && is_number(field)).then(|| {
+            let src = input.word as u32 * 8 + input.shift / 8;
+            Step::Flag(Move {
+                src,
+                dst: field.offset() as u32,
+                from: Width::of_bits(input.count),
+                to: Width::of(field),
+            })
+        })
+    }
+
     pub(super) fn new(computed: Computed, function: Function, source: &Descriptor) -> Self {
         let input = match &function {
             Function::Row(_) => None,

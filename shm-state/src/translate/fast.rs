@@ -58,15 +58,22 @@ fn made(op: &Op) -> Vec<(Way, Make)> {
     match *op {
         Op::Constant { dst, value } => {
             // Of any word that is there.
-            vec![(way(0, dst), Make::Part { down: 0, mask: 0, beyond: 0, up: 0, others: value })]
+            vec![(way(0, dst), Make::Constant { value })]
         }
         Op::Words { src, dst, count } => (0..count).map(|at| (way(src + at, dst + at), Make::Same)).collect(),
         Op::Number { src, dst, change } => {
-            let Others::Are(others) = dst.others else { return Vec::new() };
             // Records are words, and numbers in them are aligned, but for layouts that nobody would make.
             if src.spans() || dst.from != 0 || dst.across {
                 return Vec::new();
             }
+            let others = match (dst.others, change) {
+                (Others::Are(others), change) if change != Change::Flag => others,
+                (Others::Stay, Change::Flag) => {
+                    let make = Make::Flag { down: src.shift, mask: src.mask(), up: dst.bits.shift };
+                    return vec![(way(src.word, dst.bits.word), make)];
+                }
+                _ => return Vec::new(),
+            };
             let part = |mask, beyond| Make::Part { down: src.shift, mask, beyond, up: dst.bits.shift, others };
             let make = match change {
                 Change::None => part(src.mask() & dst.bits.mask(), 0),

@@ -65,6 +65,7 @@ impl<S: Source, D: Sink> Rows<'_, S, D> {
     fn number(&mut self, src: Bits, dst: Target, change: Change) {
         match change {
             Change::None => self.numbers(src, dst, |number, _| number),
+            Change::Flag => self.numbers(src, dst, |number, _| u64::from(number != 0)),
             Change::Unsigned { max, scale, excess, rounded } => self.unsigned((src, dst), max, scale, excess, rounded),
             Change::Signed { from, to, from_signed, to_signed, excess } => {
                 let unused = 64 - from.bits();

@@ -55,15 +55,23 @@ pub enum RowOutcome {
 
 impl Runner {
     pub(super) fn new(plan: &Plan, functions: Vec<Function>, migrating: Option<Migrating>) -> Self {
-        let computing = plan.computed().iter().cloned().zip(functions);
-        let ops = words::operations(plan.steps(), plan.template());
+        let mut steps = plan.steps().to_vec();
+        let mut computing = Vec::new();
+        for (computed, function) in plan.computed().iter().cloned().zip(functions) {
+            let computing_it = Computing::new(computed, function, plan.source());
+            match computing_it.as_step() {
+                Some(step) => steps.push(step),
+                None => computing.push(computing_it),
+            }
+        }
+        let ops = words::operations(&steps, plan.template());
         let strides = [plan.source(), plan.destination()].map(|layout| layout.record_len() / 8 + 1);
         let program = Program {
             source: plan.source().clone(),
             destination_len: plan.destination().record_len(),
             fast: Fast::new(&ops, strides),
             ops,
-            computing: computing.map(|(what, function)| Computing::new(what, function, plan.source())).collect(),
+            computing: computing.into(),
             afterwards: Afterwards::new(plan, migrating),
             rejections: plan.ledger().rejections().collect(),
         };

@@ -30,6 +30,16 @@ impl Width {
         }
     }
 
+    /// Width of a number of so many bits: 8, 16, 32 or 64.
+    pub(super) const fn of_bits(bits: u32) -> Self {
+        match bits {
+            8 => Self::W1,
+            16 => Self::W2,
+            32 => Self::W4,
+            _ => Self::W8,
+        }
+    }
+
     pub(super) const fn bits(self) -> u32 {
         8 << self as u32
     }
@@ -129,6 +139,8 @@ pub(super) enum Step {
     Fill { dst: u32, len: u32 },
     /// An unsigned number that fits.
     Widen(Move),
+    /// 1 where a number is not 0.
+    Flag(Move),
     /// An unsigned number that may need scaling and may not fit. `rounded` counts what a division drops.
     Unsigned { numbers: Move, scale: Scale, excess: Excess, rounded: EventId },
     /// A number whose source or destination has a sign.
@@ -149,7 +161,7 @@ impl Step {
         match self {
             Self::Copy { dst, len, .. } | Self::Fill { dst, len } => (*dst, dst + len),
             Self::Cut { dst, to_len, .. } => (*dst, dst + to_len),
-            Self::Widen(numbers) => number(numbers),
+            Self::Widen(numbers) | Self::Flag(numbers) => number(numbers),
             Self::Unsigned { numbers, .. } | Self::Signed { numbers, .. } | Self::Link { numbers, .. } => {
                 number(numbers)
             }

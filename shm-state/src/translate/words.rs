@@ -58,9 +58,26 @@ pub(super) enum Others {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
     None,
-    Unsigned { max: u64, scale: Scale, excess: Excess, rounded: EventId },
-    Signed { from: Width, to: Width, from_signed: bool, to_signed: bool, excess: Excess },
-    Link { from_none: u64, to_none: u64, excess: Excess },
+    /// 1 where it is not 0.
+    Flag,
+    Unsigned {
+        max: u64,
+        scale: Scale,
+        excess: Excess,
+        rounded: EventId,
+    },
+    Signed {
+        from: Width,
+        to: Width,
+        from_signed: bool,
+        to_signed: bool,
+        excess: Excess,
+    },
+    Link {
+        from_none: u64,
+        to_none: u64,
+        excess: Excess,
+    },
 }
 
 /// One operation on every row.
@@ -110,6 +127,7 @@ pub(super) fn additions(steps: &[Step]) -> Vec<Op> {
                 }));
             }
             Step::Widen(numbers) => number(numbers.src, numbers.from, numbers.dst, numbers.to, Change::None, &mut ops),
+            Step::Flag(numbers) => number(numbers.src, numbers.from, numbers.dst, numbers.to, Change::Flag, &mut ops),
             Step::Unsigned { numbers, scale, excess, rounded } => {
                 let change = Change::Unsigned { max: numbers.to.max(), scale, excess, rounded };
                 number(numbers.src, numbers.from, numbers.dst, numbers.to, change, &mut ops);

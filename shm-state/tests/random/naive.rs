@@ -23,12 +23,17 @@ fn computed(name: &str, view: &RowView<'_>) -> Value {
         let first = view.descriptor().field(1).filter(|field| field.ty() == FieldType::Unsigned);
         return Value::Unsigned(first.and_then(|_| view.unsigned(1)).map_or(77, from_first));
     }
+    if name == "first-is-not-0" {
+        let first = view.descriptor().field(1).filter(|field| field.ty() == FieldType::Unsigned);
+        return Value::Unsigned(first.and_then(|_| view.unsigned(1)).map_or(0, |number| u64::from(number != 0)));
+    }
     schema().function(name).expect("known")(view)
 }
 
 pub fn schema() -> Schema {
     Schema::new("random")
         .compute_number("from-first", 1, 77, from_first)
+        .compute_flag("first-is-not-0", 1)
         .compute("list", |view| Value::List([sum(view), 3, 1 << 40].map(Value::Unsigned).to_vec()))
         .compute("unsigned", |view| Value::Unsigned(sum(view)))
         .compute("signed", |view| Value::Signed((sum(view) as i64).wrapping_neg()))
