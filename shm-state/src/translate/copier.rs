@@ -16,8 +16,9 @@ use crate::error::RegionError;
 use crate::schema::Schema;
 use crate::table::marks::{self, BLOCK_SLOTS, GROUP_BLOCKS, WHOLE_BLOCK};
 use crate::table::{Meta, RECORD_LEN_MAX, RecordsView, Slot};
+use nix::time::ClockId;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use zerocopy::IntoBytes;
 
 /// A table of at most so many slots is copied whole in the last pass: cheaper than to find out what changed, and its
@@ -182,11 +183,11 @@ impl Copier {
     /// Copies the slots that were marked since they were last copied.
     pub fn again(&mut self) -> Pass {
         self.passes += 1;
-        let start = Instant::now();
+        let start = worked();
         let pass = self.marked();
         // Few slots say more about the clock than about the copy.
         if pass.slots >= 32 {
-            self.slot_ns = start.elapsed().as_nanos() as f64 / pass.slots as f64;
+            self.slot_ns = worked().saturating_sub(start).as_nanos() as f64 / pass.slots as f64;
         }
         pass
     }
@@ -402,6 +403,13 @@ impl Copier {
             remedy: "keep the capacity, or wait until those records end".into(),
         }
     }
+}
+
+/// How long this thread has worked, without the time for which it had no processor: background passes may have hardly
+/// any, and the last one, for which they foretell, has one of its own.
+fn worked() -> Duration {
+    let clock = ClockId::CLOCK_THREAD_CPUTIME_ID;
+    nix::time::clock_gettime(clock).map_or(Duration::ZERO, Duration::from)
 }
 
 /// Makes the layer that the plan needs, and plans what of the old ones comes back.
