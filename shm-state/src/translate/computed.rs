@@ -37,7 +37,7 @@ impl Computing {
     pub(super) fn as_step(&self) -> Option<Step> {
         let (Function::Number(function), Some(input)) = (&self.function, self.input) else { return None };
         let field = &self.computed.field;
-        (function.is_flag() && is_number(field)).then(|| {
+        (function.is_flag() && is_number(field) && field.range().is_none()).then(|| {
             let src = input.word as u32 * 8 + input.shift / 8;
             Step::Flag(Move {
                 src,

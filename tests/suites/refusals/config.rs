@@ -134,7 +134,7 @@ fn a_file_that_is_not_there_or_not_text_is_named() {
 #[test]
 fn a_port_in_use_is_named() {
     let dir = directory();
-    let taken = UdpSocket::bind(free_v4()).expect("a socket");
+    let taken = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let mut config = good();
     config.listener[0].addresses = vec![free_v4(), taken.local_addr().expect("bound")];
     let (config, file) = write_config(config, dir.path());
