@@ -8,8 +8,6 @@
 mod column;
 pub(crate) use column::Column;
 pub mod futex;
-mod gather;
-pub(crate) use gather::{Gather, Make, Way};
 mod memfd;
 pub use memfd::{REQUIRED_SEALS, create, seals};
 

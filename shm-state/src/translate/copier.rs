@@ -185,9 +185,10 @@ impl Copier {
         self.passes += 1;
         let start = worked();
         let pass = self.marked();
-        // Few slots say more about the clock than about the copy.
-        if pass.slots >= 32 {
-            self.slot_ns = worked().saturating_sub(start).as_nanos() as f64 / pass.slots as f64;
+        let spent = worked().saturating_sub(start);
+        // Few slots say more about the clock than about the copy, and no time at all says that there is no clock.
+        if pass.slots >= 32 && !spent.is_zero() {
+            self.slot_ns = spent.as_nanos() as f64 / pass.slots as f64;
         }
         pass
     }

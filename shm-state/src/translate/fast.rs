@@ -1,11 +1,11 @@
 //! The operations that are done for whole records at once as long as every number fits, and those that are not.
 
+use super::gather::{Gather, Make, Way};
 use super::kernel::Rows;
 use super::loss::RowMarks;
 use super::memory::Slots;
 use super::step::Scale;
 use super::words::{Change, Op, Others};
-use crate::map::{Gather, Make, Way};
 
 /// How a plan's operations are divided.
 #[derive(Debug)]

@@ -16,6 +16,7 @@ mod computed;
 mod converge;
 mod copier;
 mod fast;
+mod gather;
 mod index_builder;
 mod kernel;
 mod loss;

@@ -3,6 +3,7 @@
 use super::afterwards::Afterwards;
 use super::computed::{Computing, Function};
 use super::fast::Fast;
+use super::gather::Gather;
 use super::kernel::Rows;
 use super::loss::{Loss, RowMarks};
 use super::memory::{Bytes, BytesMut, Sink, Slots, Source};
@@ -10,7 +11,6 @@ use super::migrate::Migrating;
 use super::plan::Plan;
 use super::words::{self, Op};
 use crate::descriptor::Descriptor;
-use crate::map::Gather;
 use crate::table::RECORD_LEN_MAX;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -58,10 +58,10 @@ impl Runner {
         let mut steps = plan.steps().to_vec();
         let mut computing = Vec::new();
         for (computed, function) in plan.computed().iter().cloned().zip(functions) {
-            let computing_it = Computing::new(computed, function, plan.source());
-            match computing_it.as_step() {
+            let each = Computing::new(computed, function, plan.source());
+            match each.as_step() {
                 Some(step) => steps.push(step),
-                None => computing.push(computing_it),
+                None => computing.push(each),
             }
         }
         let ops = words::operations(&steps, plan.template());

@@ -1,17 +1,17 @@
 //! Records of one layout from records of another, word by word, as long as every number fits.
 //!
 //! What a word is made of is data, not code: the same few instructions for every word of its sort, and no branch that
-//! depends on a record whose numbers fit. Whoever makes a gather checks its offsets once; the loops need no bounds
-//! checks then, which would cost as much as the words.
+//! depends on a record whose numbers fit. It is looked up, and its place checked, once for several rows: for each of them it
+//! would cost as much as the words.
 
-use super::Column;
+use crate::map::Column;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// From one word of a slot to one word of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Way {
-    pub(crate) src: usize,
-    pub(crate) dst: usize,
+pub(super) struct Way {
+    pub(super) src: usize,
+    pub(super) dst: usize,
 }
 
 impl Way {
@@ -23,7 +23,7 @@ impl Way {
 
 /// What becomes of a word on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Make {
+pub(super) enum Make {
     /// Nothing.
     Same,
     /// A product, if it fits the word.
@@ -38,7 +38,7 @@ pub(crate) enum Make {
 
 /// The words of a destination record that are made from one source word each.
 #[derive(Debug, Clone)]
-pub(crate) struct Gather {
+pub(super) struct Gather {
     /// Four words each.
     quads: Box<[Way]>,
     /// Two words each.
@@ -84,11 +84,11 @@ impl Flag {
 
 impl Gather {
     /// Rows that one run may have: a bit each in a word.
-    pub(crate) const ROWS_MAX: usize = 64;
+    pub(super) const ROWS_MAX: usize = 64;
 
     /// # Panics
     /// When a word lies outside of a slot: of `strides` words, in the source and in the destination.
-    pub(crate) fn new(words: &[(Way, Make)], strides: [usize; 2]) -> Self {
+    pub(super) fn new(words: &[(Way, Make)], strides: [usize; 2]) -> Self {
         let [src_stride, dst_stride] = strides;
         let (mut same, mut products, mut parts) = (Vec::new(), Vec::new(), Vec::new());
         let (mut constants, mut lowest, mut flags) = (Vec::new(), Vec::new(), Vec::new());
@@ -141,7 +141,7 @@ impl Gather {
     ///
     /// # Panics
     /// When there are too many rows, or `src` or `dst` is not that many slots.
-    pub(crate) fn run(&self, src: &[AtomicU64], dst: &[AtomicU64], rows: usize) -> u64 {
+    pub(super) fn run(&self, src: &[AtomicU64], dst: &[AtomicU64], rows: usize) -> u64 {
         let [src_stride, dst_stride] = self.strides;
         assert!(rows <= Self::ROWS_MAX, "{rows} rows at a time");
         assert!(rows * src_stride == src.len(), "source slots of another length");
