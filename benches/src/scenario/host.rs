@@ -9,13 +9,15 @@ use crate::sys::socket::{self, Wants};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Host {
-    /// Processor and number of cores that this process may use.
+    /// Processor, number of cores that this process may use, and the share of a core that real-time threads may use.
     pub machine: String,
     pub kernel: String,
     /// Revision of the sources in the current directory, with a mark if they were changed since.
     pub revision: String,
     pub cores: usize,
     pub realtime_permitted: bool,
+    /// Share of a core that real-time threads may use before the kernel stops them for the rest of a second.
+    pub realtime_share: f64,
     /// Processes that wanted a core, averaged over the minute before.
     pub load_average: f64,
     /// Bytes of receive buffer that a socket of ours gets, as the kernel accounts them.
@@ -33,12 +35,14 @@ impl Host {
         let uname = nix::sys::utsname::uname();
         let kernel = uname.map_or_else(|_| "unknown".to_owned(), |u| u.release().to_string_lossy().into_owned());
         let any = std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 0);
+        let realtime_share = realtime_share();
         Self {
-            machine: format!("{model}, {cores} cores"),
+            machine: format!("{model}, {cores} cores, real time {:.0} %", realtime_share * 100.0),
             kernel,
             revision: revision(),
             cores,
             realtime_permitted: realtime_permitted(),
+            realtime_share,
             load_average: load_average(),
             receive_buffer_bytes: socket::udp(any, Wants::default()).map_or(0, |probe| socket::granted(&probe)),
         }
@@ -53,6 +57,13 @@ impl Host {
                  machine show in latencies and blackouts"
                     .to_owned(),
             );
+        }
+        if self.realtime_permitted && self.realtime_share < 1.0 {
+            lacks.push(format!(
+                "real-time threads are stopped when they have used {:.0} % of a core in a second: a packet thread near that \
+                 loses packets, swap or no swap (sysctl -w kernel.sched_rt_runtime_us=-1)",
+                self.realtime_share * 100.0
+            ));
         }
         if self.receive_buffer_bytes < socket::BUFFER_BYTES {
             lacks.push(format!(
@@ -81,6 +92,17 @@ impl Host {
 
 /// More than this many processes at work before the run began are worth a note.
 const BUSY: f64 = 1.0;
+
+/// See sched_rt_runtime_us in Documentation/scheduler/sched-rt-group.rst of the kernel.
+fn realtime_share() -> f64 {
+    let read = |name: &str| -> Option<f64> {
+        std::fs::read_to_string(format!("/proc/sys/kernel/{name}")).ok()?.trim().parse().ok()
+    };
+    match (read("sched_rt_runtime_us"), read("sched_rt_period_us")) {
+        (Some(runtime), Some(period)) if runtime >= 0.0 && period > 0.0 => runtime / period,
+        _ => 1.0,
+    }
+}
 
 fn load_average() -> f64 {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -132,10 +154,13 @@ mod tests {
         let host = Host {
             cores: 1,
             realtime_permitted: false,
+            realtime_share: 1.0,
             receive_buffer_bytes: 1000,
             load_average: 3.0,
             ..Host::probe()
         };
         assert_eq!(host.lacks().len(), 4);
+        let limited = Host { realtime_permitted: true, realtime_share: 0.95, ..host };
+        assert!(limited.lacks().iter().any(|lack| lack.contains("95 %")), "{:?}", limited.lacks());
     }
 }

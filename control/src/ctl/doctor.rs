@@ -86,6 +86,7 @@ pub fn examine(wanted: &Wanted) -> Vec<Finding> {
         limits::descriptors(),
         limits::receive_buffer(wanted.socket_buffer_bytes),
         limits::real_time(wanted.real_time),
+        limits::real_time_share(),
         limits::descriptor_stealing(),
     ]
 }
@@ -129,7 +130,7 @@ mod tests {
     #[test]
     fn every_finding_that_is_not_well_has_a_remedy() {
         let findings = examine(&Wanted { socket_buffer_bytes: 1 << 40, real_time: true });
-        assert_eq!(findings.len(), 12);
+        assert_eq!(findings.len(), 13);
         for finding in findings {
             assert!(!finding.found.is_empty(), "{finding:?}");
             assert_eq!(finding.level == Level::Ok, finding.remedy.is_empty(), "{finding:?}");

@@ -7,6 +7,7 @@ mod heir;
 pub mod inheritance;
 pub mod inherited;
 mod memory;
+mod real_time;
 mod region;
 mod run;
 mod signals;

@@ -3,6 +3,7 @@
 use super::args::Args;
 use super::aside::step_aside;
 use super::control::Control;
+use super::real_time;
 use super::region::Region;
 use super::signals;
 use super::successor::{self, Successor};
@@ -386,7 +387,8 @@ impl<R: FlowRecord> Process<R> {
         None
     }
 
-    fn serving(&self, generation: u64, fifo: bool) {
+    fn serving(&mut self, generation: u64, fifo: bool) {
+        self.warnings.extend(real_time::limit().filter(|_| fifo));
         for warning in &self.warnings {
             tracing::warn!("{warning}");
         }

@@ -15,6 +15,7 @@ const KERNEL: &str = "kernel";
 const DESCRIPTORS: &str = "open descriptors (RLIMIT_NOFILE)";
 const BUFFER: &str = "socket receive buffer";
 const REAL_TIME: &str = "real-time scheduling";
+const REAL_TIME_SHARE: &str = "share of a core for real time";
 const STEALING: &str = "taking descriptors (pidfd_getfd)";
 
 /// Below this a dataplane with some listeners and backends does not start.
@@ -77,6 +78,21 @@ pub(super) fn real_time(wanted: bool) -> Finding {
             let found = format!("not permitted: {error}");
             if wanted { Finding::missing(REAL_TIME, found, remedy) } else { Finding::warn(REAL_TIME, found, remedy) }
         }
+    }
+}
+
+/// The kernel stops a real-time thread that has used its share of a second (sched_rt_runtime_us): a packet thread that
+/// needs more loses what comes meanwhile.
+pub(super) fn real_time_share() -> Finding {
+    let read = |name: &str| fs::read_to_string(format!("/proc/sys/kernel/{name}")).ok()?.trim().parse::<i64>().ok();
+    match (read("sched_rt_runtime_us"), read("sched_rt_period_us")) {
+        (Some(runtime), Some(period)) if runtime >= 0 && runtime < period => Finding::warn(
+            REAL_TIME_SHARE,
+            format!("{runtime} of {period} µs"),
+            "sysctl -w kernel.sched_rt_runtime_us=-1 where a packet thread may come near that (it has a core of its own \
+             then): at the limit it stands still for the rest of the period",
+        ),
+        _ => Finding::ok(REAL_TIME_SHARE, "all of it"),
     }
 }
 
