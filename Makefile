@@ -22,7 +22,7 @@ help:
 	@echo "make fuzz             a fixed number of hostile inputs for every reader of foreign memory and files"
 	@echo "make fuzz-long MINUTES=30"
 	@echo "                      so many minutes of them, on one core, from what earlier runs have found"
-	@echo "make bench            measurements beside their baselines, in ten minutes, into target/bench/report.json"
+	@echo "make bench            measurements beside their baselines, in a quarter of an hour, into target/bench/report.json"
 	@echo "make bench SCENARIO=x only this one"
 	@echo "make bench-all        the long ones too: a million flows and more; half an hour"
 	@echo "make lint             formatting and clippy"

@@ -16,6 +16,9 @@ pub const FLOWS_MAX: u64 = 16 * 1024 * 1024;
 /// The smallest flow table: below it a sweep step and a batch would cover the whole table.
 pub const FLOWS_MIN: u64 = 64;
 
+/// Shards of the flow table.
+pub const SHARDS_MAX: usize = shm_state::table::SHARDS_MAX;
+
 /// Named listeners of one config.
 pub const LISTENERS_MAX: usize = 256;
 
@@ -89,8 +92,8 @@ pub const SOCKET_BUFFER_BYTES_MIN: usize = 64 * 1024;
 /// Bytes of one flow in the flow table, in any layout, with its slot header.
 pub const FLOW_ROW_BYTES_MAX: usize = 256;
 
-/// Bytes of the flow index for one flow at worst: buckets of 8 entries, half full, rounded up to a power of two (32),
-/// and a free slot (4).
+/// Bytes of the index of a flow table of one shard for one flow at worst: buckets of 8 entries, half full, rounded up to
+/// a power of two (32), and a free slot (4).
 pub const FLOW_INDEX_BYTES_PER_FLOW: usize = 36;
 
 /// Bytes of the identity table for one identity.
@@ -118,7 +121,7 @@ const GIB: u64 = 1024 * 1024 * 1024;
 
 const _: () = {
     assert!(WORKERS_RUN_MAX >= 1 && WORKERS_RUN_MAX <= WORKERS_MAX);
-    assert!(FLOWS_MIN <= FLOWS_MAX);
+    assert!(FLOWS_MIN * SHARDS_MAX as u64 <= FLOWS_MAX);
     // Slot numbers are 32 bits wide, with one value kept for "none".
     assert!(FLOWS_MAX < u32::MAX as u64);
     assert!(IDENTITIES_MAX < u32::MAX as u64);

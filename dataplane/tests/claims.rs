@@ -28,7 +28,7 @@ impl Tables {
         let mut flows = FlowTable::create([7; 16], 20, [9; 16]).expect("flows");
         let mut identities = Identities::create([7; 16], &rows).expect("identities");
         flows.hold(HOLDER);
-        flows.ledger(&identities).expect("tables that fit").intent().scanned();
+        flows.shards().scanned();
         for number in 0..8 {
             let key = key(number);
             let hash = flows.hash(&key);
@@ -74,7 +74,7 @@ proptest! {
             word.store(detail, Relaxed);
         }
         repair(&mut tables.ledger(), HOLDER);
-        prop_assert!(tables.ledger().intent().read().is_none());
+        prop_assert!(!tables.ledger().under_way());
         tables.assert_scan_leaves_it_whole();
     }
 
@@ -93,7 +93,7 @@ proptest! {
                 _ => state,
             }
         };
-        let [records, index] = tables.flows.segments();
+        let [records, index] = tables.flows.segments()[..] else { panic!("one shard") };
         // Beyond what is checked on attach: geometry, capacity, whose row it is.
         for (segment, head) in [(records, 8), (index, 16), (tables.identities.segment(), 9)] {
             for word in &segment.words(0, segment.body_len() / 8)[head..] {
@@ -113,15 +113,15 @@ fn an_intent_that_somebody_has_served_over_is_not_believed() {
     let mut tables = Tables::new();
     let waking = shm_state::identities::Waking { row: 0, head: 0, len: 1, free: 3, count: 1 };
     let ledger = tables.ledger();
-    Operation::Wake(waking).open(ledger.intent());
+    Operation::Wake(waking).open(&ledger.shards().list()[0].intent);
     // An executable without intents takes over, serves, and dies.
     assert_eq!(repair(&mut tables.ledger(), HOLDER + 1), Repair::Unknown);
-    assert!(ledger.intent().read().is_some(), "not touched");
+    assert!(ledger.under_way(), "not touched");
     assert_eq!(verify(&ledger), []);
-    ledger.intent().scanned();
+    ledger.shards().scanned();
     // Or it hands over alive.
     tables.flows.hold(HOLDER + 2);
-    assert!(ledger.intent().read().is_none() && ledger.intent().scan_owed());
+    assert!(!ledger.under_way() && ledger.shards().scan_owed());
 }
 
 #[test]
@@ -130,12 +130,12 @@ fn a_scan_is_owed_after_a_death_or_a_holder_without_intents_and_only_then() {
     let ledger = tables.ledger();
     for generation in [HOLDER + 1, HOLDER + 2] {
         tables.flows.hold(generation);
-        assert!(!ledger.intent().scan_owed(), "a swap, or an offer that was withdrawn");
+        assert!(!ledger.shards().scan_owed(), "a swap, or an offer that was withdrawn");
     }
     tables.flows.hold(HOLDER + 4);
-    assert!(ledger.intent().scan_owed(), "somebody else served as the generation between");
+    assert!(ledger.shards().scan_owed(), "somebody else served as the generation between");
     Scan::new(tables.ledger()).run(|| 1);
-    assert!(!ledger.intent().scan_owed());
+    assert!(!ledger.shards().scan_owed());
     assert_eq!(repair(&mut tables.ledger(), HOLDER + 4), Repair::Nothing);
-    assert!(ledger.intent().scan_owed(), "after a death, whatever it was in the middle of");
+    assert!(ledger.shards().scan_owed(), "after a death, whatever it was in the middle of");
 }

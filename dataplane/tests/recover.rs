@@ -9,7 +9,7 @@ use dataplane::state::flows::FlowTable;
 use dataplane::state::identities::{Identities, RowSpec};
 use dataplane::state::key::FlowKey;
 use shm_state::recover::{Finding, Scan, verify};
-use shm_state::table::{FreeSlots, Index, Slot};
+use shm_state::table::{FreeSlots, Index, Shard, Slot};
 use std::time::Instant;
 
 const BACKENDS: usize = 8;
@@ -51,8 +51,7 @@ fn tables(count: usize) -> Tables {
             flows.end(&mut identities, slot, Some(row), NOW);
         }
     }
-    let index = Index::attach(flows.segments()[1].clone()).expect("an index");
-    let free = FreeSlots::of(&index);
+    let Shard { index, free, .. } = flows.shards().list()[0].clone();
     Tables { flows, identities, index, free }
 }
 

@@ -1,12 +1,12 @@
-//! An index that is made anew beside a table under change names, in the end, every live record and no other, and its
-//! free slots are all the others.
+//! An index that is made anew beside a table under change names, in the end, every live record and no other, each in the
+//! shard that its key falls to, and its free slots are all the others.
 
 use std::collections::HashSet;
 
 use proptest::prelude::*;
 use shm_state::Layout;
 use shm_state::schema::Schema;
-use shm_state::table::{FreeSlots, Index, Records, RecordsView, Slot};
+use shm_state::table::{Records, RecordsView, SHARDS_MAX, Shards, Slot};
 use shm_state::translate::{Copier, IndexBuilder, Marking, Origin, RefusalKind};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -35,19 +35,21 @@ fn view(records: &Records<Guest>) -> RecordsView {
     RecordsView::attach(records.segment().clone()).expect("a table")
 }
 
-fn check(records: &Records<Guest>, index: &Index) {
+fn check(records: &Records<Guest>, shards: &Shards) {
     let mut live = 0;
     for slot in (0..records.capacity() as u32).map(Slot).filter(|slot| records.is_live(*slot)) {
-        let hash = index.hash(&records.get(slot).name.to_le_bytes());
-        assert_eq!(index.find(hash, |found| found == slot), Some(slot));
+        let hash = shards.hash(&records.get(slot).name.to_le_bytes());
+        assert_eq!(shards.of(hash).index.find(hash, |found| found == slot), Some(slot));
         live += 1;
     }
-    assert_eq!(index.len(), live, "no entry names anything else");
-    let mut free = FreeSlots::of(index);
-    assert_eq!(free.len(), records.capacity() - live);
+    let entries: usize = shards.list().iter().map(|shard| shard.index.len()).sum();
+    assert_eq!(entries, live, "no entry names anything else");
+    assert_eq!(shards.free(), records.capacity() - live);
     let mut seen = HashSet::new();
-    while let Some(slot) = free.pop() {
-        assert!(!records.is_live(slot) && seen.insert(slot), "{slot:?}");
+    for mut free in shards.list().iter().map(|shard| shard.free.clone()) {
+        while let Some(slot) = free.pop() {
+            assert!(!records.is_live(slot) && seen.insert(slot), "{slot:?}");
+        }
     }
 }
 
@@ -57,15 +59,17 @@ proptest! {
     fn follows_every_change(
         steps in proptest::collection::vec((0..CAPACITY as u32, 0u64..5000, any::<bool>()), 1..600),
         grown in any::<bool>(),
+        before in 1..=4_usize,
+        after in 1..=SHARDS_MAX,
     ) {
         let mut source = Records::<Guest>::create(REGION, CAPACITY).expect("a table");
-        let old = Index::create(REGION, 9, CAPACITY, [5; 16]).expect("an index");
+        let old = Shards::create(REGION, 9, CAPACITY, before, [5; 16]).expect("an index");
         let capacity = if grown { CAPACITY * 3 } else { CAPACITY };
         let copy = Records::<Guest>::create(REGION, capacity).expect("a table");
-        let index = old.resized(capacity).expect("an index");
+        let shards = old.another(capacity, after).expect("an index");
         let mut copier =
             Copier::new(view(&source), view(&copy), &Schema::new("guests"), origin()).expect("a plan");
-        copier.follow(Box::new(IndexBuilder::new(index.clone(), key)));
+        copier.follow(Box::new(IndexBuilder::new(shards.clone(), key)));
         for (at, (slot, name, pass)) in steps.into_iter().enumerate() {
             let slot = Slot(slot);
             match (source.is_live(slot), name % 3) {
@@ -91,7 +95,7 @@ proptest! {
             copier.first(|_, _| {});
         }
         copier.last().expect("nothing refuses");
-        check(&copy, &index);
+        check(&copy, &shards);
     }
 }
 
@@ -99,15 +103,15 @@ proptest! {
 #[test]
 fn records_without_a_place_refuse_the_copy() {
     let mut source = Records::<Guest>::create(REGION, CAPACITY).expect("a table");
-    let index = Index::create(REGION, 9, CAPACITY, [5; 16]).expect("an index");
+    let shards = Shards::create(REGION, 9, CAPACITY, 1, [5; 16]).expect("an index");
     let copy = Records::<Guest>::create(REGION, CAPACITY).expect("a table");
     let mut copier = Copier::new(view(&source), view(&copy), &Schema::new("guests"), origin()).expect("a plan");
-    copier.follow(Box::new(IndexBuilder::new(index.clone(), |_: &[u8]| [7; 8])));
+    copier.follow(Box::new(IndexBuilder::new(shards.clone(), |_: &[u8]| [7; 8])));
     (0..17).for_each(|slot| source.fill(Slot(slot), Guest { name: slot.into(), nights: 0 }));
     copier.first(|_, _| {});
     assert_eq!(copier.capacity_refusal().map(|refusal| refusal.kind), Some(RefusalKind::Capacity));
     assert!(copier.last().expect_err("one too many").why.starts_with("1 records"));
     source.clear(Slot(16));
     copier.last().expect("sixteen fill two buckets");
-    assert_eq!(index.len(), 16);
+    assert_eq!(shards.list()[0].index.len(), 16);
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use shm_state::row::{Row, Value};
 use shm_state::schema::{MigrateFn, Migration, MigrationDesc, MigrationFacts, Schema};
-use shm_state::table::{Index, Records, RecordsView, Slot};
+use shm_state::table::{Records, RecordsView, Shards, Slot};
 use shm_state::translate::{
     Action, Copier, IndexBuilder, Layer, Loss, Marking, Origin, Plan, Refusal, RefusalKind, RowMarks, RowOutcome,
 };
@@ -346,10 +346,10 @@ fn an_index_is_made_anew_where_keys_change() {
     let to = Records::<V3>::create(REGION, CAPACITY).expect("a table");
     let mut copier = Copier::new(view(&second), view(&to), &schema(), origin(Vec::new(), 2)).expect("they fit");
     assert!(copier.rekeys());
-    let index = Index::create(REGION, 4, CAPACITY, [7; 16]);
-    let index = index.expect("an index");
+    let shards = Shards::create(REGION, 4, CAPACITY, 1, [7; 16]).expect("an index");
+    let index = shards.list()[0].index.clone();
     let key = |record: &[u8]| V3::read_from_bytes(record).map_or([0; 8], |record| record.prefixed.to_le_bytes());
-    copier.follow(Box::new(IndexBuilder::new(index.clone(), key)));
+    copier.follow(Box::new(IndexBuilder::new(shards, key)));
     copier.first(|_, _| {});
     copier.last().expect("nothing refuses");
     assert_eq!(index.len(), 40);

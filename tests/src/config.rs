@@ -47,6 +47,7 @@ pub struct Limits {
     pub flows_max: u64,
     pub datagram_bytes_max: u64,
     pub receive_buffers: u64,
+    pub shards: u64,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -96,7 +97,7 @@ impl Config {
                 quiesce_timeout: "2s".to_owned(),
             },
             runtime: Runtime { workers: 1 },
-            limits: Limits { flows_max: 4096, datagram_bytes_max: 2048, receive_buffers: 1024 },
+            limits: Limits { flows_max: 4096, datagram_bytes_max: 2048, receive_buffers: 1024, shards: 1 },
             snat: Snat {
                 v4: Some(vec!["127.64.0.0/24".to_owned()]),
                 v6: None,

@@ -105,8 +105,7 @@ impl Region {
             let row = usize::from(start.backend == BACKENDS[1].backend);
             flows.end(&mut identities, slot, Some(row), 5_000_000_000 + u64::from(slot.0));
         }
-        let index = flows.segments()[1].clone();
-        Self { index: Index::attach(index).expect("an index"), identities, live }
+        Self { index: flows.shards().list()[0].index.clone(), identities, live }
     }
 
     /// The flow table in a layout: the flows' keys and bindings, and values at the ends of their ranges elsewhere.

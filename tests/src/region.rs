@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use shm_state::prelude::{Kind, SegmentId};
 use shm_state::segment::Segment;
-use shm_state::table::RecordsView;
+use shm_state::table::{Index, RecordsView, Shards};
 
 /// The records of the flow table.
 pub const FLOWS: SegmentId = SegmentId::new(Kind::Table, 1);
@@ -18,16 +18,30 @@ pub const FLOWS_INDEX: SegmentId = SegmentId::new(Kind::Index, 2);
 /// # Panics
 /// When the process has no such segment.
 pub fn segment_of(pid: u32, wanted: SegmentId) -> Segment {
+    let mut found = segments_of(pid).filter(|segment| segment.id() == wanted);
+    found.next().unwrap_or_else(|| panic!("process {pid} has no segment {wanted}"))
+}
+
+/// The shards of a process's flow table.
+///
+/// # Panics
+/// When it has none, or they are not of one table.
+pub fn shards_of(pid: u32) -> Shards {
+    let is_one = |id: SegmentId| (id.kind, id.table) == (FLOWS_INDEX.kind, FLOWS_INDEX.table);
+    let indexes = segments_of(pid).filter(|segment| is_one(segment.id()));
+    let indexes = indexes.map(|segment| Index::attach(segment).expect("an index")).collect();
+    Shards::join(indexes).expect("all shards of one table")
+}
+
+fn segments_of(pid: u32) -> impl Iterator<Item = Segment> {
     let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("a process of ours");
     let is_segment = |fd: &std::fs::DirEntry| {
         std::fs::read_link(fd.path()).is_ok_and(|target| target.to_string_lossy().contains("memfd:hitless"))
     };
-    let segments = fds.flatten().filter(is_segment).filter_map(|fd| {
+    fds.flatten().filter(is_segment).filter_map(|fd| {
         let file = std::fs::File::options().read(true).write(true).open(fd.path()).ok()?;
         Segment::attach(OwnedFd::from(file)).ok()
-    });
-    let mut found = segments.filter(|segment| segment.id() == wanted);
-    found.next().unwrap_or_else(|| panic!("process {pid} has no segment {wanted}"))
+    })
 }
 
 /// Shows the word in which each live record of a table holds a field of 8 bytes.

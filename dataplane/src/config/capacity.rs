@@ -5,6 +5,7 @@ use super::host::Host;
 use super::source::Source;
 use super::{Backend, Limits, Listener, Snat};
 use crate::limits;
+use shm_state::table::Shards;
 
 /// Figures that follow from the config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -43,10 +44,8 @@ impl Capacity {
         let buffer = limits::RX_HEAD_BYTES + limits.datagram_bytes_max.next_multiple_of(16);
         // As many send buffers as receive buffers.
         let buffers = workers * limits.receive_buffers * buffer * 2;
-        let flow = limits::FLOW_ROW_BYTES_MAX + limits::FLOW_INDEX_BYTES_PER_FLOW;
-        let region_bytes = u64::from(limits.flows_max) * flow as u64
-            + identities.saturating_mul(limits::IDENTITY_BYTES_MAX as u64)
-            + buffers as u64;
+        let region_bytes =
+            flow_bytes(limits) + identities.saturating_mul(limits::IDENTITY_BYTES_MAX as u64) + buffers as u64;
         Self {
             identities_per_backend_v4,
             identities_per_backend_v6,
@@ -113,8 +112,7 @@ impl Capacity {
 
     /// The key that takes most of the memory.
     fn culprit(&self, limits: &Limits) -> &'static str {
-        let flow = (limits::FLOW_ROW_BYTES_MAX + limits::FLOW_INDEX_BYTES_PER_FLOW) as u64;
-        let flows = u64::from(limits.flows_max) * flow;
+        let flows = flow_bytes(limits);
         let identities = self.identities * limits::IDENTITY_BYTES_MAX as u64;
         if flows >= self.region_bytes / 2 {
             "limits.flows_max"
@@ -124,4 +122,11 @@ impl Capacity {
             "limits.receive_buffers"
         }
     }
+}
+
+/// Upper bound of the bytes of the flow table in any layout.
+fn flow_bytes(limits: &Limits) -> u64 {
+    let flows = limits.flows_max as usize;
+    let index = Shards::bytes(flows, limits.shards).max(flows * limits::FLOW_INDEX_BYTES_PER_FLOW);
+    (flows * limits::FLOW_ROW_BYTES_MAX + index) as u64
 }

@@ -83,6 +83,8 @@ pub enum Scheduling {
 pub struct Limits {
     /// Flows over all workers.
     pub flows_max: u32,
+    /// Shards of the flow table.
+    pub shards: usize,
     /// Longest UDP payload that is forwarded.
     pub datagram_bytes_max: usize,
     /// What to ask the kernel for, per socket and direction.

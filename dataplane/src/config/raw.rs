@@ -49,6 +49,7 @@ pub(super) struct Limits {
     pub(super) datagram_bytes_max: Option<Spanned<i64>>,
     pub(super) socket_buffer_bytes: Option<Spanned<i64>>,
     pub(super) receive_buffers: Option<Spanned<i64>>,
+    pub(super) shards: Option<Spanned<i64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

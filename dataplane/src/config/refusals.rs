@@ -5,7 +5,7 @@ pub(super) const REFUSALS: &[(&str, &str, &str)] = &[
     (
         "flows_max = 4096",
         "flowsmax = 4096",
-        "edge.toml:15: limits.flowsmax: unknown key; known here: flows_max, datagram_bytes_max, socket_buffer_bytes, receive_buffers",
+        "edge.toml:15: limits.flowsmax: unknown key; known here: flows_max, datagram_bytes_max, socket_buffer_bytes, receive_buffers, shards",
     ),
     (
         "[snat]",

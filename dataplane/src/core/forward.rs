@@ -92,7 +92,7 @@ impl<R: FlowRecord> Forwarder<R> {
                 expected: format!("a record {}", worker.0),
             });
         }
-        let mixer = Index::attach(flows.segments()[1].clone())?;
+        let mixer = flows.shards().list()[0].index.clone();
         Ok(Self {
             topology,
             flows,
@@ -144,10 +144,10 @@ impl<R: FlowRecord> Forwarder<R> {
         self.flows.live()
     }
 
-    /// The segments of the tables: flows, index, identities, counters, backends.
-    pub fn segments(&self) -> [&Segment; 5] {
-        let [records, index] = self.flows.segments();
-        [records, index, self.identities.segment(), self.counters.segment(), self.backends.segment()]
+    /// The segments of the tables: flows with the index of each shard, identities, counters, backends.
+    pub fn segments(&self) -> Vec<&Segment> {
+        let others = [self.identities.segment(), self.counters.segment(), self.backends.segment()];
+        self.flows.segments().into_iter().chain(others).collect()
     }
 
     /// From a client, stage 1: the key, its hash, and its buckets asked for.

@@ -85,7 +85,7 @@ impl Switch {
         report.won_ns = now_ns();
         if report.dropped_rows > 0 {
             // What named their slots does so still: index, free slots, identities.
-            self.ledger.intent().owe_scan();
+            self.ledger.shards().owe_scan();
         }
         let words = manifest.handover();
         words.forget();

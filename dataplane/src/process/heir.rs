@@ -1,7 +1,7 @@
 //! What an heir does with each table of its predecessor: shares it as it is, or makes it anew, to be translated into.
 //!
-//! A table is made anew when its layout or its capacity differs. An index follows the capacity of its records; slots
-//! stay what they are, so that everything else that names them is shared.
+//! A table is made anew when its layout or its capacity differs, or the number of its shards. An index follows the
+//! capacity of its records; slots stay what they are, so that everything else that names them is shared.
 
 use super::inherited::{Inherited, bad};
 use super::memory;
@@ -15,7 +15,7 @@ use shm_state::error::RegionError;
 use shm_state::prelude::SegmentId;
 use shm_state::schema::Schema;
 use shm_state::segment::Segment;
-use shm_state::table::{Index, Records, RecordsView};
+use shm_state::table::{Index, Records, RecordsView, Shards};
 use shm_state::translate::{Copier, CopyError, IndexBuilder, Layer, Marking, Origin};
 
 /// A process that takes tables over.
@@ -61,57 +61,63 @@ impl<'a> Heir<'a> {
         Ok(segment)
     }
 
-    /// The flows with their index, for `capacity` of them. The index is made anew where slots are added or taken away, and
-    /// where a migration changes keys.
+    /// The flows with their shards, for `capacity` of them in `shards`. The index is made anew where slots are added or
+    /// taken away, where it is divided otherwise, and where a migration changes keys.
     ///
     /// # Errors
     /// What cannot be taken over, by table and field.
-    pub(super) fn flows<R: FlowRecord>(&mut self, capacity: usize) -> Result<FlowTable<R>, Fault> {
+    pub(super) fn flows<R: FlowRecord>(&mut self, capacity: usize, shards: usize) -> Result<FlowTable<R>, Fault> {
         let id = Index::id(FLOWS_INDEX);
-        let index = Index::attach(self.inherited.take(id)?).map_err(|e| bad(id, &e))?;
-        let bytes = Index::bytes(capacity) as u64;
-        let resized = index.capacity() != capacity;
-        if resized {
-            memory::check(bytes + Records::<R>::bytes(capacity) as u64, "another capacity of table flows")?;
+        let old = self.inherited.flow_shards()?;
+        let bytes = Shards::bytes(capacity, shards) as u64;
+        let reshaped = (old.capacity(), old.count()) != (capacity, shards);
+        if reshaped {
+            let all = bytes + Records::<R>::bytes(capacity) as u64;
+            memory::check(all, "another capacity or number of shards of table flows")?;
         }
         let copiers = self.copiers.len();
-        let (records, _) = self.table::<R>(&R::schema(), Some(capacity))?;
+        // The new index hears of every record from the copy of the records.
+        let remake = reshaped.then_some(capacity);
+        let (records, _) = self.table::<R>(&R::schema(), remake)?;
         let rekeyed = self.copiers[copiers..].iter().any(Copier::rekeys);
-        if !resized && !rekeyed {
-            self.share("flows.index", id)?;
-            return FlowTable::join(records, index).map_err(|e| bad(id, &e));
+        let version = old.list()[0].index.segment().prelude().layout_version;
+        if !reshaped && !rekeyed {
+            self.note("flows.index", (version, version), TableAction::Shared, 0);
+            return FlowTable::join(records, old).map_err(|e| bad(id, &e));
         }
         if rekeyed {
             memory::check(bytes, "other keys in table flows")?;
         }
-        let rebuilt = index.resized(capacity).map_err(no_memory)?;
+        let rebuilt = old.another(capacity, shards).map_err(no_memory)?;
         let builder = IndexBuilder::new(rebuilt.clone(), |record: &[u8]| {
             R::read_from_bytes(record).map(|record| record.key().bytes()).unwrap_or([0; crate::state::key::KEY_LEN])
         });
         if let Some(copier) = self.copiers.last_mut() {
             copier.follow(Box::new(builder));
         }
-        let version = index.segment().prelude().layout_version;
         self.note("flows.index", (version, version), TableAction::Rebuilt, bytes);
-        self.own.push(id);
+        self.own.extend(rebuilt.segments().map(Segment::id));
+        // Shards that there are no longer.
+        self.released.extend(old.segments().map(Segment::id).skip(shards));
         FlowTable::join(records, rebuilt).map_err(|e| bad(id, &e))
     }
 
-    /// A table's records, for `capacity` of them if that is said; and as the predecessor has them.
+    /// A table's records, and as the predecessor has them. With `remake` they are made anew whatever the layout, for so
+    /// many of them.
     ///
     /// # Errors
     /// What cannot be taken over, by table and field.
     pub(super) fn table<T: Layout>(
         &mut self,
         schema: &Schema,
-        capacity: Option<usize>,
+        remake: Option<usize>,
     ) -> Result<(Records<T>, RecordsView), Fault> {
         let id = Records::<T>::id();
         let source = self.inherited.take(id)?;
         let versions = (source.prelude().layout_version, T::VERSION);
         let view = RecordsView::attach(source.clone()).map_err(|e| bad(id, &e))?;
         match Records::<T>::attach(source) {
-            Ok(records) if capacity.is_none_or(|capacity| capacity == records.capacity()) => {
+            Ok(records) if remake.is_none() => {
                 self.note(T::NAME, versions, TableAction::Shared, 0);
                 self.layers.extend(self.inherited.layers(T::TABLE)?);
                 return Ok((records, view));
@@ -119,7 +125,7 @@ impl<'a> Heir<'a> {
             Ok(_) | Err(RegionError::Layout { .. }) => {}
             Err(error) => return Err(bad(id, &error)),
         }
-        let capacity = capacity.unwrap_or(view.capacity() as usize);
+        let capacity = remake.unwrap_or(view.capacity() as usize);
         let bytes = Records::<T>::bytes(capacity) as u64;
         let migrations: Vec<_> = schema.migration_facts().cloned().collect();
         let aside = Layer::bytes_between(view.descriptor(), &T::descriptor(), &migrations, capacity);

@@ -37,20 +37,27 @@ pub struct Inheritance<R> {
     pub own: Vec<SegmentId>,
 }
 
+/// What the heir's config asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    pub flows_max: usize,
+    pub shards: usize,
+    pub workers: usize,
+}
+
 impl<R: FlowRecord> Inheritance<R> {
-    /// Shares what has the heir's layout and capacity; the rest gets a segment of its own to be translated into.
+    /// Shares what has the heir's layout, capacity and shards; the rest gets a segment of its own to be translated into.
     ///
     /// # Errors
     /// What cannot be taken over, by table and field.
     pub fn of(
         inherited: &Inherited,
         topology: &Arc<Topology>,
-        flows_max: usize,
-        workers: usize,
+        Shape { flows_max, shards, workers }: Shape,
     ) -> Result<Self, Fault> {
         let manifest = Manifest::attach(inherited.take(MANIFEST)?).map_err(|e| bad(MANIFEST, &e))?;
         let mut heir = Heir::new(inherited, manifest.region_id(), manifest.owner().generation());
-        let flows = heir.flows::<R>(flows_max)?;
+        let flows = heir.flows::<R>(flows_max, shards)?;
         let identities = heir.share("identities", identities::ID)?;
         let identities = Identities::attach(identities, &topology.rows()).map_err(|e| bad(identities::ID, &e))?;
         let predecessor = inherited.ledger(Records::<R>::id(), identities.clone())?;

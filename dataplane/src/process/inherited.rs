@@ -8,7 +8,7 @@ use shm_state::directory::{Role, SocketEntry};
 use shm_state::prelude::{Kind, SegmentId};
 use shm_state::recover::Ledger;
 use shm_state::segment::Segment;
-use shm_state::table::{Index, RecordsView};
+use shm_state::table::{Index, RecordsView, Shards};
 use shm_state::translate::Layer;
 use std::os::fd::OwnedFd;
 
@@ -66,9 +66,20 @@ impl Inherited {
     /// The part of it that cannot be trusted, by name.
     pub(super) fn ledger(&self, flows: SegmentId, identities: Identities) -> Result<Ledger, Fault> {
         let records = RecordsView::attach(self.take(flows)?).map_err(|e| bad(flows, &e))?;
-        let id = Index::id(FLOWS_INDEX);
-        let index = Index::attach(self.take(id)?).map_err(|e| bad(id, &e))?;
-        Ledger::new(records, index, identities, LINKS).map_err(|e| bad(id, &e))
+        Ledger::new(records, self.flow_shards()?, identities, LINKS).map_err(|e| bad(Index::id(FLOWS_INDEX), &e))
+    }
+
+    /// The shards of the flow table.
+    ///
+    /// # Errors
+    /// One that is missing or cannot be trusted, by name.
+    pub(super) fn flow_shards(&self) -> Result<Shards, Fault> {
+        let first = Index::id(FLOWS_INDEX);
+        self.take(first)?;
+        let is_one = |id: SegmentId| (id.kind, id.table) == (first.kind, first.table);
+        let segments = self.segments.iter().filter(|segment| is_one(segment.id()));
+        let indexes = segments.map(|segment| Index::attach(segment.clone()).map_err(|e| bad(segment.id(), &e)));
+        Shards::join(indexes.collect::<Result<_, _>>()?).map_err(|e| bad(first, &e))
     }
 
     /// The segment with this id.

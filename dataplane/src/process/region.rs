@@ -1,8 +1,8 @@
 //! The tables of a process: made new at a cold start, or taken over, with those whose layout differs made anew.
 
-use super::inheritance::Inheritance;
+use super::inheritance::{Inheritance, Shape};
 use super::inherited::Inherited;
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::core::forward::Forwarder;
 use crate::core::topology::Topology;
 use crate::io::socket_set::SocketSet;
@@ -58,7 +58,9 @@ impl<R: FlowRecord> Region<R> {
     pub(super) fn cold(config: &Config, topology: Arc<Topology>, sockets: Arc<SocketSet>) -> Result<Self, Fault> {
         let region_id = random()?;
         let manifest = Manifest::create(region_id).map_err(no_memory)?;
-        let flows = FlowTable::create(region_id, config.limits.flows_max as usize, random()?).map_err(no_memory)?;
+        let limits = &config.limits;
+        let flows = FlowTable::create_sharded(region_id, limits.flows_max as usize, limits.shards, random()?);
+        let flows = flows.map_err(no_memory)?;
         let identities = Identities::create(region_id, &topology.rows()).map_err(no_memory)?;
         let backends = BackendTable::create(region_id, &topology).map_err(no_memory)?;
         let mut counters = Records::<Counters>::create(region_id, config.runtime.workers).map_err(no_memory)?;
@@ -67,7 +69,7 @@ impl<R: FlowRecord> Region<R> {
         }
         let forwarder =
             Forwarder::new(topology.clone(), flows, identities, counters, backends, 0).map_err(no_memory)?;
-        let mut own: Vec<_> = forwarder.segments().map(Segment::id).into();
+        let mut own: Vec<_> = forwarder.segments().into_iter().map(Segment::id).collect();
         own.push(MANIFEST);
         Self::join(config, topology, sockets, manifest, forwarder, own, Default::default())
     }
@@ -83,7 +85,7 @@ impl<R: FlowRecord> Region<R> {
         inherited: &Inherited,
     ) -> Result<Self, Fault> {
         let Inheritance { manifest, forwarder, predecessor, copiers, work, layers, released, own } =
-            Inheritance::of(inherited, &topology, config.limits.flows_max as usize, config.runtime.workers)?;
+            Inheritance::of(inherited, &topology, shape_of(config))?;
         let released = released.iter().map(|id| DescriptorEntry::segment(id.kind as u32, id.table, id.shard)).collect();
         let mut region = Self::join(config, topology, sockets, manifest, forwarder, own, (copiers, work, layers))?;
         region.released = released;
@@ -160,6 +162,11 @@ impl<R: FlowRecord> Region<R> {
 fn described(segment: &Segment) -> (DescriptorEntry, BorrowedFd<'_>) {
     let SegmentId { kind, table, shard } = segment.id();
     (DescriptorEntry::segment(kind as u32, table, shard), segment.fd())
+}
+
+fn shape_of(config: &Config) -> Shape {
+    let Limits { flows_max, shards, .. } = config.limits;
+    Shape { flows_max: flows_max as usize, shards, workers: config.runtime.workers }
 }
 
 fn shape(config: &Config) -> IoShape {

@@ -137,11 +137,11 @@ impl Judge {
         }
         assert_eq!(verify(&judged.ledger()), [], "{:?}", case.operation);
         assert_eq!(&Model::read(&judged.flows, &judged.identities), expected, "{:?}", case.operation);
-        assert!(judged.ledger().intent().read().is_none() && judged.ledger().intent().scan_owed());
+        assert!(!judged.ledger().under_way() && judged.ledger().shards().scan_owed());
         self.marked(judged, case);
         // What is whole finds nothing.
         let report = Scan::new(judged.ledger()).run(|| LATER);
-        assert!(report.is_clean() && !judged.ledger().intent().scan_owed(), "{report}");
+        assert!(report.is_clean() && !judged.ledger().shards().scan_owed(), "{report}");
     }
 
     /// Every slot that differs from before is marked, or named by the mark-less word of the writer.

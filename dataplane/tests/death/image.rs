@@ -6,6 +6,9 @@ use std::sync::atomic::Ordering;
 /// Word of the index's header that names the operation under way.
 const OPERATION: usize = 8;
 
+/// The indexes follow the records and the identities.
+pub const FIRST_INDEX: usize = 2;
+
 /// Bodies of the segments, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image(Vec<Box<[u64]>>);
@@ -35,16 +38,16 @@ impl Image {
         }
     }
 
-    /// Without its intent: what an executable that writes none would have left. The index is the second segment.
+    /// Without its intent: what an executable that writes none would have left.
     pub fn forgetful(&self) -> Self {
         let mut image = self.clone();
-        image.0[1][OPERATION] = 0;
+        image.0[FIRST_INDEX..].iter_mut().for_each(|index| index[OPERATION] = 0);
         image
     }
 
-    /// Number of the operation under way.
+    /// Number of the operation under way in whatever shard.
     pub fn operation(&self) -> u64 {
-        self.0[1][OPERATION]
+        self.0[FIRST_INDEX..].iter().map(|index| index[OPERATION]).find(|&number| number != 0).unwrap_or(0)
     }
 
     /// Words of one segment.

@@ -72,13 +72,18 @@ fn also_with_hardly_an_identity() {
     sequences::<FlowV2>(Shape::SCARCE, 3);
 }
 
+#[test]
+fn also_in_a_table_of_several_shards() {
+    sequences::<FlowV2>(Shape::SHARDED, 4);
+}
+
 /// What is damaged in whatever way is put right beside the operations that go on.
 #[test]
 fn a_scan_is_exact_while_flows_come_and_go() {
     let first = number("DEATH_SEED", 100);
     for seed in first..first + 40 * number("DEATH_ROUNDS", 1) {
         let seed = Seed(seed);
-        let shape = [Shape::SMALL, Shape::COLLIDING, Shape::SCARCE][seed.0 as usize % 3];
+        let shape = [Shape::SMALL, Shape::COLLIDING, Shape::SCARCE, Shape::SHARDED][seed.0 as usize % 4];
         check::scan_beside_operations(shape, &mut Random(seed.0));
     }
 }

@@ -3,7 +3,7 @@
 use dataplane::state::flow::FlowRecord;
 use dataplane::state::flows::FlowTable;
 use dataplane::state::identities::Identities;
-use shm_state::table::{FreeSlots, Index, Slot};
+use shm_state::table::{FreeSlots, Slot};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 
@@ -29,18 +29,18 @@ pub struct Row {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
     pub flows: BTreeMap<u32, Flow>,
-    pub free: Vec<u32>,
+    /// Free slots of each shard.
+    pub free: Vec<Vec<u32>>,
     pub rows: Vec<Row>,
 }
 
 impl Model {
     /// Reads the tables; a backend's id is its row.
     pub fn read<R: FlowRecord>(flows: &FlowTable<R>, identities: &Identities) -> Self {
-        let index = Index::attach(flows.segments()[1].clone()).expect("an index");
-        let free = FreeSlots::of(&index);
+        let slots = |free: &FreeSlots| (0..free.len()).map(|at| free.get(at).map_or(u32::MAX, |slot| slot.0)).collect();
         Self {
             flows: Self::live(flows),
-            free: (0..free.len()).map(|at| free.get(at).map_or(u32::MAX, |slot| slot.0)).collect(),
+            free: flows.shards().list().iter().map(|shard| slots(&shard.free)).collect(),
             rows: read_rows(identities),
         }
     }
@@ -57,18 +57,18 @@ impl Model {
         live.map(|(slot, record)| (slot, flow(record))).collect()
     }
 
-    pub fn begin(&mut self, client_port: u16, row: usize, random: u64) -> u32 {
+    pub fn begin(&mut self, shard: usize, client_port: u16, row: usize, random: u64) -> u32 {
         let pool = &mut self.rows[row].pool;
         let at = ((u128::from(random) * pool.len() as u128) >> 64) as usize;
         let identity = pool.swap_remove(at);
-        let slot = self.free.pop().expect("a free slot");
+        let slot = self.free[shard].pop().expect("a free slot");
         self.flows.insert(slot, Flow { client_port, row, identity });
         slot
     }
 
-    pub fn end(&mut self, slot: u32, now: u64) {
+    pub fn end(&mut self, shard: usize, slot: u32, now: u64) {
         let flow = self.flows.remove(&slot).expect("a live flow");
-        self.free.push(slot);
+        self.free[shard].push(slot);
         self.rows[flow.row].queue.push_back((flow.identity, now));
     }
 

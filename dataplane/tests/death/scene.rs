@@ -1,6 +1,6 @@
 //! Tables of a handful of slots, and operations on them.
 
-use super::image::Image;
+use super::image::{FIRST_INDEX, Image};
 use super::model::{Flow, Model};
 use dataplane::state::flow::{FlowRecord, FlowStart};
 use dataplane::state::flows::FlowTable;
@@ -27,12 +27,15 @@ pub struct Shape {
     identities: [u32; 2],
     /// All keys share their two buckets, so that the index refuses before the table is full.
     colliding: bool,
+    shards: usize,
 }
 
 impl Shape {
-    pub const SMALL: Self = Self { capacity: 16, identities: [9, 11], colliding: false };
-    pub const COLLIDING: Self = Self { capacity: 24, identities: [12, 13], colliding: true };
-    pub const SCARCE: Self = Self { capacity: 16, identities: [1, 3], colliding: false };
+    pub const SMALL: Self = Self { capacity: 16, identities: [9, 11], colliding: false, shards: 1 };
+    pub const COLLIDING: Self = Self { capacity: 24, identities: [12, 13], colliding: true, shards: 1 };
+    pub const SCARCE: Self = Self { capacity: 16, identities: [1, 3], colliding: false, shards: 1 };
+
+    pub const SHARDED: Self = Self { capacity: 19, identities: [9, 11], colliding: false, shards: 3 };
 
     pub fn rows(&self) -> Vec<RowSpec> {
         self.identities.iter().enumerate().map(|(row, &n)| RowSpec { backend: row as u32, identities: n }).collect()
@@ -95,7 +98,7 @@ fn key(client_port: u16) -> FlowKey {
 
 impl<R: FlowRecord> Scene<R> {
     pub fn new(shape: Shape) -> Self {
-        let mut flows = FlowTable::create(REGION, shape.capacity, KEY).expect("flows");
+        let mut flows = FlowTable::create_sharded(REGION, shape.capacity, shape.shards, KEY).expect("flows");
         let identities = Identities::create(REGION, &shape.rows()).expect("identities");
         flows.hold(GENERATION);
         let model = Model::read(&flows, &identities);
@@ -103,10 +106,16 @@ impl<R: FlowRecord> Scene<R> {
         Self { flows, identities, model, now: 1, ports }
     }
 
-    /// Records, index, identities.
-    pub fn segments(&self) -> [Segment; 3] {
-        let [records, index] = self.flows.segments();
-        [records.clone(), index.clone(), self.identities.segment().clone()]
+    /// Records, identities, the index of each shard.
+    pub fn segments(&self) -> Vec<Segment> {
+        let mut segments: Vec<_> = self.flows.segments().into_iter().cloned().collect();
+        segments.insert(1, self.identities.segment().clone());
+        segments
+    }
+
+    /// The shard that a key falls to.
+    fn shard(&self, client_port: u16) -> usize {
+        self.flows.shards().number(self.flows.hash(&key(client_port)))
     }
 
     pub fn ledger(&self) -> Ledger {
@@ -164,9 +173,9 @@ impl<R: FlowRecord> Scene<R> {
     /// Whether the tables must refuse.
     pub fn is_refused(&self, operation: Operation) -> bool {
         let Operation::Begin { client_port, row, .. } = operation else { return false };
-        let index = Index::attach(self.flows.segments()[1].clone()).expect("an index");
-        let full = index.vacancy(self.flows.hash(&key(client_port))).is_err();
-        self.model.free.is_empty() || self.model.rows[row].pool.is_empty() || full
+        let hash = self.flows.hash(&key(client_port));
+        let full = self.flows.shards().of(hash).index.vacancy(hash).is_err();
+        self.model.free[self.shard(client_port)].is_empty() || self.model.rows[row].pool.is_empty() || full
     }
 
     /// Makes the operation in the model, if the tables do not refuse it.
@@ -175,10 +184,13 @@ impl<R: FlowRecord> Scene<R> {
             // The tables have it already, or refused.
             Operation::Begin { client_port, row, random, .. } => {
                 if self.is_known(operation) {
-                    self.model.begin(client_port, row, random);
+                    self.model.begin(self.shard(client_port), client_port, row, random);
                 }
             }
-            Operation::End { slot, now, .. } => self.model.end(slot, now),
+            Operation::End { slot, now, .. } => {
+                let shard = self.shard(self.model.flows[&slot].client_port);
+                self.model.end(shard, slot, now);
+            }
             Operation::Wake { row, now } => self.model.wake(row, now, DELAY),
             Operation::Update { .. } => {}
         }
@@ -211,13 +223,14 @@ impl Scene<dataplane::state::flow_v2::FlowV2> {
     pub fn damage(&self, random: &mut Random) {
         let image = Image::of(&self.segments());
         for _ in 0..1 + random.below(6) {
-            let which = random.below(3);
+            let segments = self.segments();
+            let which = random.below(segments.len());
             let words = image.words(which);
             // Not the headers, which are checked on attach; but the number of free slots is no claim of that kind.
-            let first = [8, 16, 8][which];
-            let free_slots = which == 1 && random.one_in(8);
+            let first = if which >= FIRST_INDEX { 16 } else { 8 };
+            let free_slots = which >= FIRST_INDEX && random.one_in(8);
             let at = if free_slots { 4 } else { first + random.below(words.len() - first) };
-            let segment = &self.segments()[which];
+            let segment = &segments[which];
             let other = words[first + random.below(words.len() - first)];
             let value = if random.one_in(2) { other } else { random.next() >> random.below(64) };
             segment.words(at * 8, 1)[0].store(value, Relaxed);

@@ -4,16 +4,14 @@ use super::facts::{Facts, Key, LinkFields};
 use super::operation::{End, Operation};
 use crate::error::RegionError;
 use crate::identities::Identities;
-use crate::table::{FreeSlots, Index, Intent, KeyHash, RECORD_LEN_MAX, RecordsView, Slot};
+use crate::table::{KeyHash, RECORD_LEN_MAX, RecordsView, Shard, Shards, Slot};
 
-/// Records, index, free slots, identities and intents of one table.
+/// Records, shards (index, free slots and intents each) and identities of one table.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     pub(super) records: RecordsView,
-    pub(super) index: Index,
-    pub(super) free: FreeSlots,
+    pub(super) shards: Shards,
     pub(super) identities: Identities,
-    pub(super) intent: Intent,
     facts: Facts,
     /// Backends and their rows, by backend.
     rows: Vec<(u32, usize)>,
@@ -36,33 +34,37 @@ impl Ledger {
     /// [`RegionError::Claim`] when the parts do not fit each other, or the records have no such fields.
     pub fn new(
         records: RecordsView,
-        index: Index,
+        shards: Shards,
         identities: Identities,
         fields: LinkFields,
     ) -> Result<Self, RegionError> {
-        if index.capacity() as u64 != records.capacity() {
+        if shards.capacity() as u64 != records.capacity() {
             return Err(RegionError::Claim {
-                segment: index.segment().id(),
+                segment: shards.list()[0].index.segment().id(),
                 what: "capacity",
-                found: index.capacity() as u64,
+                found: shards.capacity() as u64,
                 expected: format!("{} as the table", records.capacity()),
             });
         }
         let facts = Facts::new(records.descriptor(), fields, records.segment())?;
         let mut rows: Vec<_> = (0..identities.rows()).map(|row| (identities.spec(row).backend, row)).collect();
         rows.sort_unstable();
-        let (free, intent) = (FreeSlots::of(&index), Intent::of(&index));
-        Ok(Self { records, index, free, identities, intent, facts, rows })
+        Ok(Self { records, shards, identities, facts, rows })
     }
 
     /// How many records there can be.
     pub fn capacity(&self) -> usize {
-        self.index.capacity()
+        self.shards.capacity()
     }
 
-    /// The intent block.
-    pub fn intent(&self) -> &Intent {
-        &self.intent
+    /// Whether its holder is, or was when it died, in the middle of an operation.
+    pub fn under_way(&self) -> bool {
+        self.shards.list().iter().any(|shard| shard.intent.read().is_some())
+    }
+
+    /// The table's shards.
+    pub fn shards(&self) -> &Shards {
+        &self.shards
     }
 
     pub(super) fn is_live(&self, slot: Slot) -> bool {
@@ -75,12 +77,12 @@ impl Ledger {
         let record = self.records.copy(slot, &mut buffer);
         let key = self.facts.key(record);
         let row = self.row(self.facts.backend(record));
-        Entry { key, hash: self.index.hash(key.bytes()), row, identity: self.facts.identity(record) }
+        Entry { key, hash: self.shards.hash(key.bytes()), row, identity: self.facts.identity(record) }
     }
 
     /// The slot that a look-up of `entry`'s key finds.
     pub(super) fn find(&self, entry: &Entry) -> Option<Slot> {
-        self.index.find(entry.hash, |slot| self.is_live(slot) && self.has_key(slot, &entry.key))
+        self.shards.of(entry.hash).index.find(entry.hash, |slot| self.is_live(slot) && self.has_key(slot, &entry.key))
     }
 
     /// Whether the live record in `slot` has this identity.
@@ -96,25 +98,28 @@ impl Ledger {
     /// Plans the end of the record in `slot`. Its identity goes to rest if it leads here.
     pub(super) fn to_end(&self, slot: Slot, entry: &Entry, now_ns: u64) -> End {
         let bound = entry.row.filter(|&row| self.identities.slot(row, entry.identity) == Some(slot));
+        let shard = self.shards.number(entry.hash);
+        let Shard { index, free, .. } = &self.shards.list()[shard];
         End {
+            shard,
             resting: bound.and_then(|row| self.identities.to_rest(row, entry.identity, now_ns)),
             slot,
-            depth: self.free.len() as u32,
-            place: self.index.place_of(entry.hash, slot),
+            depth: free.len() as u32,
+            place: index.place_of(entry.hash, slot),
         }
     }
 
     /// Ends the record in `slot` as planned.
     pub(super) fn end(&mut self, end: &End) {
-        Operation::End(*end).open(&self.intent);
+        Operation::End(*end).open(&self.shards.list()[end.shard].intent);
         self.finish_end(end);
-        self.intent.close();
+        self.shards.list()[end.shard].intent.close();
     }
 
     /// All that an end stores; the same again changes nothing.
     pub(super) fn finish_end(&mut self, end: &End) {
-        let Self { records, index, free, identities, .. } = self;
-        end.finish(index, |slot| records.clear(slot), free, identities);
+        let Self { records, shards, identities, .. } = self;
+        end.finish(shards, |slot| records.clear(slot), identities);
     }
 
     fn row(&self, backend: u32) -> Option<usize> {

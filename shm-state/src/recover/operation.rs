@@ -5,7 +5,7 @@
 
 use super::ledger::Ledger;
 use crate::identities::{Identities, Resting, Taking, Waking};
-use crate::table::{DETAIL_WORDS, FreeSlots, Index, Intent, Place, Slot};
+use crate::table::{DETAIL_WORDS, Intent, Place, Shard, Shards, Slot};
 
 const BEGIN: u8 = 1;
 const END: u8 = 2;
@@ -16,9 +16,11 @@ const NO_ROW: u32 = u32::MAX;
 /// A record begins: identity taken, slot popped, record filled, index entry stored, identity bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Begin {
+    /// The shard that its key falls to; the intent block that tells of it is that shard's.
+    pub shard: usize,
     pub taking: Taking,
     pub slot: Slot,
-    /// Free slots before.
+    /// Free slots of the shard before.
     pub depth: u32,
     /// Where its index entry goes.
     pub place: Place,
@@ -27,9 +29,11 @@ pub struct Begin {
 /// A record ends: index entry withdrawn, slot cleared and pushed, identity unbound and put to rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct End {
+    /// As with [`Begin`].
+    pub shard: usize,
     pub resting: Option<Resting>,
     pub slot: Slot,
-    /// Free slots before.
+    /// Free slots of the shard before.
     pub depth: u32,
     /// Where its index entry is.
     pub place: Option<Place>,
@@ -39,14 +43,9 @@ impl End {
     /// All that an end stores, the same for a holder and for whoever finishes it: done again, it changes nothing.
     /// `clear` makes the slot free in the records.
     #[inline]
-    pub fn finish(
-        &self,
-        index: &mut Index,
-        clear: impl FnOnce(Slot),
-        free: &mut FreeSlots,
-        identities: &mut Identities,
-    ) {
-        let Self { resting, slot, depth, place } = self;
+    pub fn finish(&self, shards: &mut Shards, clear: impl FnOnce(Slot), identities: &mut Identities) {
+        let Self { shard, resting, slot, depth, place } = self;
+        let Shard { index, free, .. } = &mut shards.list_mut()[*shard];
         if let Some(place) = place {
             index.withdraw(*place, *slot);
         }
@@ -63,7 +62,7 @@ impl End {
 pub enum Operation {
     Begin(Begin),
     End(End),
-    /// Identities wake.
+    /// Identities wake. Told in the intent block of any shard: identities are common to all.
     Wake(Waking),
 }
 
@@ -80,11 +79,11 @@ impl Operation {
     #[inline]
     pub fn open(&self, intent: &Intent) {
         match self {
-            Self::Begin(Begin { taking: Taking { row, identity, at, free }, slot, depth, place }) => {
+            Self::Begin(Begin { shard: _, taking: Taking { row, identity, at, free }, slot, depth, place }) => {
                 let details = [pair(*row, *identity), pair(*at, *free), pair(slot.0, *depth), place.0, 0];
                 intent.open(BEGIN, details);
             }
-            Self::End(End { resting, slot, depth, place }) => {
+            Self::End(End { shard: _, resting, slot, depth, place }) => {
                 let Resting { row, identity, head, len, now_ns } =
                     resting.unwrap_or(Resting { row: NO_ROW, identity: 0, head: 0, len: 0, now_ns: 0 });
                 let place = place.map_or(0, |place| place.0 + 1);
@@ -96,10 +95,11 @@ impl Operation {
         }
     }
 
-    /// Reads an intent; `None` for one that cannot be of this table.
-    pub(super) fn decode(number: u64, words: [u64; DETAIL_WORDS], ledger: &Ledger) -> Option<Self> {
+    /// Reads an intent of a shard; `None` for one that cannot be of this table.
+    pub(super) fn decode(number: u64, words: [u64; DETAIL_WORDS], ledger: &Ledger, shard: usize) -> Option<Self> {
         let [first, second, third, fourth, fifth] = words;
         let slots = ledger.capacity() as u64;
+        let places = ledger.shards.list()[shard].index.places();
         let identities = |row: u32| {
             let known = (row as usize) < ledger.identities.rows();
             known.then(|| ledger.identities.spec(row as usize).identities)
@@ -114,8 +114,8 @@ impl Operation {
                 let fits = identity < count && at < free && free <= count;
                 let fits = fits && u64::from(slot) < slots && depth > 0 && u64::from(depth) <= slots;
                 let taking = Taking { row, identity, at, free };
-                let begin = Begin { taking, slot: Slot(slot), depth, place: Place(fourth) };
-                (fits && fourth < ledger.index.places()).then_some(Self::Begin(begin))
+                let begin = Begin { shard, taking, slot: Slot(slot), depth, place: Place(fourth) };
+                (fits && fourth < places).then_some(Self::Begin(begin))
             }
             END => {
                 let resting = match row {
@@ -126,9 +126,9 @@ impl Operation {
                         Some(fits.then_some(Resting { row, identity, head, len, now_ns: fifth })?)
                     }
                 };
-                let fits = u64::from(slot) < slots && u64::from(depth) < slots && fourth <= ledger.index.places();
+                let fits = u64::from(slot) < slots && u64::from(depth) < slots && fourth <= places;
                 let place = fourth.checked_sub(1).map(Place);
-                fits.then_some(Self::End(End { resting, slot: Slot(slot), depth, place }))
+                fits.then_some(Self::End(End { shard, resting, slot: Slot(slot), depth, place }))
             }
             WAKE => {
                 let (count, free) = (identity, halves(third).0);

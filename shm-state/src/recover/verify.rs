@@ -7,7 +7,7 @@
 use super::ledger::Ledger;
 use super::report::Finding;
 use super::scan::Bits;
-use crate::table::{Place, Slot};
+use crate::table::{Place, Shard, Slot};
 use std::collections::HashMap;
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub struct Problem {
     pub what: Finding,
     /// Backend, where it is about an identity.
     pub backend: Option<u32>,
-    /// Place in the index, position among the free slots, slot, or identity, as the kind calls for.
+    /// Place in the index of a shard, position among its free slots, slot, or identity, as the kind calls for.
     pub at: u64,
 }
 
@@ -65,24 +65,28 @@ impl Found {
 
 fn index(ledger: &Ledger, found: &mut Found) {
     let mut entered = Bits::new(ledger.capacity());
-    for place in (0..ledger.index.places()).map(Place).filter(|&place| !ledger.index.is_vacant(place)) {
-        let slot = ledger.index.named(place).filter(|&slot| ledger.is_live(slot));
-        let right = slot.filter(|&slot| ledger.index.is_place_of(place, ledger.entry(slot).hash, slot));
-        match right {
-            None => found.add(Finding::PhantomEntry, place.0),
-            Some(slot) if !entered.insert(slot.at()) => found.add(Finding::DoubleEntry, place.0),
-            Some(_) => {}
+    for Shard { index, .. } in ledger.shards.list() {
+        for place in (0..index.places()).map(Place).filter(|&place| !index.is_vacant(place)) {
+            let slot = index.named(place).filter(|&slot| ledger.is_live(slot));
+            let right = slot.filter(|&slot| index.is_place_of(place, ledger.entry(slot).hash, slot));
+            match right {
+                None => found.add(Finding::PhantomEntry, place.0),
+                Some(slot) if !entered.insert(slot.at()) => found.add(Finding::DoubleEntry, place.0),
+                Some(_) => {}
+            }
         }
     }
 }
 
 fn slots(ledger: &Ledger, found: &mut Found) {
     let mut free = Bits::new(ledger.capacity());
-    for at in 0..ledger.free.len() {
-        match ledger.free.get(at) {
-            Some(slot) if ledger.is_live(slot) => found.add(Finding::LiveSlotFree, at),
-            Some(slot) if free.insert(slot.at()) => {}
-            _ => found.add(Finding::BadFreeSlot, at),
+    for Shard { free: stack, .. } in ledger.shards.list() {
+        for at in 0..stack.len() {
+            match stack.get(at) {
+                Some(slot) if ledger.is_live(slot) => found.add(Finding::LiveSlotFree, at),
+                Some(slot) if free.insert(slot.at()) => {}
+                _ => found.add(Finding::BadFreeSlot, at),
+            }
         }
     }
     let mut users = HashMap::new();

@@ -36,8 +36,11 @@ impl Index {
         }
     }
 
-    /// The first place that names `slot` under its key's hash.
+    /// The first place that names `slot` under its key's hash; `None` also where the key falls to another shard.
     pub fn place_of(&self, hash: KeyHash, slot: Slot) -> Option<Place> {
+        if !self.owns(hash) {
+            return None;
+        }
         let wanted = encode(hash.tag(), slot);
         self.choices(hash).into_iter().find_map(|choice| {
             let at = self.bucket(choice).iter().position(|entry| entry.load(Ordering::Relaxed) == wanted)?;
@@ -70,7 +73,7 @@ impl Index {
     pub(crate) fn is_place_of(&self, place: Place, hash: KeyHash, slot: Slot) -> bool {
         let bucket = place.0 as usize / ENTRIES;
         let entry = self.entry(place).map(|entry| entry.load(Ordering::Relaxed));
-        self.choices(hash).contains(&bucket) && entry == Some(encode(hash.tag(), slot))
+        self.owns(hash) && self.choices(hash).contains(&bucket) && entry == Some(encode(hash.tag(), slot))
     }
 
     /// Whether a place holds something else than nothing; a broken entry is no slot and still not empty.

@@ -1,10 +1,10 @@
-//! Free slots of a table: a stack behind the index, in the same segment.
+//! Free slots of a table, or of one of its shards: a stack behind the index, in the same segment.
 //!
 //! Last in, first out, so that the slots in use stay close together. Single owner. Each change is one entry and then
 //! the depth: what lies above the depth is nobody's.
 
 use super::Slot;
-use super::index::{HEADER_WORDS, Index};
+use super::index::Index;
 use crate::segment::Segment;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -16,22 +16,30 @@ const DEPTH: usize = 4;
 pub struct FreeSlots {
     segment: Segment,
     off: usize,
+    /// Slots of the table.
     capacity: usize,
+    /// Most that the stack holds.
+    room: usize,
 }
 
 impl FreeSlots {
-    /// The free slots of `index`'s table.
+    /// The free slots of `index`'s table or shard.
     pub fn of(index: &Index) -> Self {
-        Self { segment: index.segment().clone(), off: Index::free_off(index.capacity()), capacity: index.capacity() }
+        let share = index.share();
+        Self { segment: index.segment().clone(), off: share.free_off(), capacity: share.capacity, room: share.room() }
     }
 
-    pub(super) fn format(segment: &Segment, capacity: usize) {
-        let entries = segment.halves(Index::free_off(capacity), capacity);
-        for (at, entry) in entries.iter().enumerate() {
-            // The lowest slot on top.
-            entry.store((capacity - 1 - at) as u32, Ordering::Relaxed);
+    /// Puts every slot that is dealt to the index's shard on the stack.
+    pub(super) fn format(index: &Index) {
+        let (free, share, (shard, _)) = (Self::of(index), index.share(), index.shard());
+        // The lowest slot on top.
+        let dealt = (0..share.capacity).rev().filter(|&slot| share.dealt_to(slot) == shard);
+        let mut depth = 0;
+        for (slot, entry) in dealt.zip(free.entries()) {
+            entry.store(slot as u32, Ordering::Relaxed);
+            depth += 1;
         }
-        segment.words(0, HEADER_WORDS)[DEPTH].store(capacity as u64, Ordering::Release);
+        free.depth().store(depth, Ordering::Release);
     }
 
     /// Puts another slot at a place of the stack.
@@ -41,13 +49,13 @@ impl FreeSlots {
         }
     }
 
-    /// Free slots now; at most the capacity, whatever the segment says.
+    /// Free slots now; at most what there is room for, whatever the segment says.
     #[inline]
     pub fn len(&self) -> usize {
-        (self.depth().load(Ordering::Relaxed) as usize).min(self.capacity)
+        (self.depth().load(Ordering::Relaxed) as usize).min(self.room)
     }
 
-    /// True when the table is full.
+    /// True when there is none.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -79,7 +87,7 @@ impl FreeSlots {
     /// Gives a slot back onto a stack of `depth`: the same again changes nothing.
     #[inline]
     pub fn push_at(&mut self, depth: usize, slot: Slot) {
-        if depth < self.capacity {
+        if depth < self.room {
             self.entries()[depth].store(slot.0, Ordering::Relaxed);
             self.set_len(depth + 1);
         }
@@ -88,7 +96,7 @@ impl FreeSlots {
     /// Sets the depth: takes what is above it, or gives back what was taken since and still lies there.
     #[inline]
     pub fn set_len(&mut self, depth: usize) {
-        self.depth().store(depth.min(self.capacity) as u64, Ordering::Release);
+        self.depth().store(depth.min(self.room) as u64, Ordering::Release);
     }
 
     /// Removes the entry at a position; the topmost takes its place.
@@ -106,6 +114,6 @@ impl FreeSlots {
 
     #[inline]
     fn entries(&self) -> &[AtomicU32] {
-        self.segment.halves(self.off, self.capacity)
+        self.segment.halves(self.off, self.room)
     }
 }

@@ -19,6 +19,13 @@ pub const INDEX_VERSION: u32 = 1;
 pub(super) const HEADER_WORDS: usize = 16;
 pub(super) const ENTRIES: usize = 8;
 const LINE: usize = 64;
+/// Header word: how many shards the index is one of, less one.
+const OTHER_SHARDS: usize = 5;
+/// Shards of one table at most.
+pub const SHARDS_MAX: usize = 16;
+/// Neighbouring slots that are dealt to one shard together: as many as one byte of [`super::marks`] groups stands for, so
+/// that two shards have no cache line in common.
+const STRETCH: usize = super::marks::GROUP_BLOCKS * super::marks::BLOCK_SLOTS;
 
 /// Both bucket choices and the tag of one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +44,13 @@ impl KeyHash {
     pub(super) fn tag(self) -> u32 {
         self.high as u32
     }
+
+    /// Which of `shards` the key falls to: by bits that choose no bucket in tables of up to 65,536 buckets, and are mixed
+    /// with others in larger ones.
+    #[inline]
+    pub fn shard(self, shards: usize) -> usize {
+        ((self.low >> 48) as usize * shards) >> 16
+    }
 }
 
 /// Both buckets of the key are full; the record cannot be entered.
@@ -44,43 +58,71 @@ impl KeyHash {
 #[error("both buckets are full")]
 pub struct Full;
 
-/// The index and, behind it in the same segment, the free slots (see [`super::FreeSlots`]).
+/// How large an index is: that of a whole table, or of one of its shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Share {
+    /// Slots of the whole table.
+    pub(super) capacity: usize,
+    /// How many share them.
+    pub(super) shards: usize,
+}
+
+impl Share {
+    /// Slots that fall to one, evenly.
+    fn even(self) -> usize {
+        self.capacity.div_ceil(self.shards)
+    }
+
+    /// Buckets: half full at most, so that two full buckets are beyond bad luck.
+    fn buckets(self) -> usize {
+        (self.even() * 2).div_ceil(ENTRIES).next_power_of_two().max(2)
+    }
+
+    /// Free slots that there is room for. Slots come to a shard with the keys that fall to it, so it may have more than
+    /// its even share; twice as many, and as many as a small table has, are beyond bad luck.
+    pub(super) fn room(self) -> usize {
+        if self.shards == 1 { self.capacity } else { (self.even() * 2 + 2 * STRETCH).min(self.capacity) }
+    }
+
+    pub(super) fn free_off(self) -> usize {
+        Index::buckets_off() + self.buckets() * LINE
+    }
+
+    pub(super) fn body_len(self) -> usize {
+        self.free_off() + self.room() * 4
+    }
+
+    /// Which shard has a slot that no record has had yet.
+    pub(super) fn dealt_to(self, slot: usize) -> usize {
+        let stretch = (self.capacity / (self.shards * 4)).clamp(1, STRETCH);
+        slot / stretch % self.shards
+    }
+}
+
+/// The index and, behind it in the same segment, the free slots (see [`super::FreeSlots`]): of a whole table, or of one of
+/// its shards (see [`super::Shards`]).
 #[derive(Debug, Clone)]
 pub struct Index {
     segment: Segment,
     buckets_off: usize,
-    buckets: usize,
     mask: usize,
-    capacity: usize,
+    share: Share,
     key: [u8; 16],
 }
 
 impl Index {
-    /// Which segment the index of `table` is.
+    /// Which segment the index of `table` is, or that of its first shard.
     pub const fn id(table: u32) -> SegmentId {
         SegmentId::new(Kind::Index, table)
-    }
-
-    /// Buckets for `capacity` records: half full at most, so that two full buckets are beyond bad luck.
-    fn buckets_for(capacity: usize) -> usize {
-        (capacity * 2).div_ceil(ENTRIES).next_power_of_two().max(2)
     }
 
     pub(super) fn buckets_off() -> usize {
         (HEADER_WORDS * 8).next_multiple_of(LINE)
     }
 
-    pub(super) fn free_off(capacity: usize) -> usize {
-        Self::buckets_off() + Self::buckets_for(capacity) * LINE
-    }
-
     /// Bytes of shared memory that the index of a table of `capacity` records takes.
     pub fn bytes(capacity: usize) -> usize {
-        Self::body_len(capacity)
-    }
-
-    fn body_len(capacity: usize) -> usize {
-        Self::free_off(capacity) + capacity * 4
+        Share { capacity, shards: 1 }.body_len()
     }
 
     /// Makes an empty index with a new hash key for a table of `capacity` records, all of whose slots are free.
@@ -88,23 +130,33 @@ impl Index {
     /// # Errors
     /// See [`RegionError`].
     pub fn create(region_id: [u8; 16], table: u32, capacity: usize, key: [u8; 16]) -> Result<Self, RegionError> {
-        let id = Self::id(table);
+        Self::create_shard(region_id, Self::id(table), Share { capacity, shards: 1 }, key)
+    }
+
+    pub(super) fn create_shard(
+        region_id: [u8; 16],
+        id: SegmentId,
+        share: Share,
+        key: [u8; 16],
+    ) -> Result<Self, RegionError> {
         let segment = Segment::create(Spec {
             id,
             region_id,
             layout_version: INDEX_VERSION,
             descriptor: None,
-            body_len: (Self::body_len(capacity).next_multiple_of(8)) as u64,
+            body_len: (share.body_len().next_multiple_of(8)) as u64,
         })?;
         let header = segment.words(0, HEADER_WORDS);
         let (low, high) = key.split_at(8);
         let halves = [low, high].map(|half| u64::from_le_bytes(half.try_into().expect("8 bytes")));
-        header[0].store(capacity as u64, Ordering::Relaxed);
-        header[1].store(Self::buckets_for(capacity) as u64, Ordering::Relaxed);
+        header[0].store(share.capacity as u64, Ordering::Relaxed);
+        header[1].store(share.buckets() as u64, Ordering::Relaxed);
         header[2].store(halves[0], Ordering::Relaxed);
         header[3].store(halves[1], Ordering::Relaxed);
-        super::FreeSlots::format(&segment, capacity);
-        Self::attach(segment)
+        header[OTHER_SHARDS].store(share.shards as u64 - 1, Ordering::Relaxed);
+        let index = Self::attach(segment)?;
+        super::FreeSlots::format(&index);
+        Ok(index)
     }
 
     /// Checks a segment that is said to be an index.
@@ -112,7 +164,8 @@ impl Index {
     /// # Errors
     /// The claim that does not hold, by name.
     pub fn attach(segment: Segment) -> Result<Self, RegionError> {
-        segment.expect(Self::id(segment.prelude().table))?;
+        let SegmentId { table, shard, .. } = segment.id();
+        segment.expect(SegmentId { kind: Kind::Index, table, shard })?;
         let claim = |what, found, expected| RegionError::Claim { segment: segment.id(), what, found, expected };
         let version = segment.prelude().layout_version;
         if version != INDEX_VERSION {
@@ -125,32 +178,44 @@ impl Index {
             let words = segment.words(0, HEADER_WORDS);
             std::array::from_fn(|i| words[i].load(Ordering::Relaxed))
         };
-        let capacity = header[0];
+        let (capacity, others) = (header[0], header[OTHER_SHARDS]);
         if capacity == 0 || capacity > u64::from(u32::MAX) {
             return Err(claim("capacity", capacity, "1..=4294967295".into()));
         }
-        let capacity = capacity as usize;
-        let buckets = Self::buckets_for(capacity);
-        if header[1] != buckets as u64 {
-            return Err(claim("buckets", header[1], buckets.to_string()));
+        if others >= SHARDS_MAX as u64 || others < u64::from(shard) {
+            let expected = format!("{shard}..{SHARDS_MAX}, of which this is one");
+            return Err(claim("other shards", others, expected));
         }
-        if Self::body_len(capacity) > segment.body_len() {
+        let share = Share { capacity: capacity as usize, shards: others as usize + 1 };
+        if header[1] != share.buckets() as u64 {
+            return Err(claim("buckets", header[1], share.buckets().to_string()));
+        }
+        if share.body_len() > segment.body_len() {
             let room = format!("what {} bytes have room for", segment.body_len());
-            return Err(claim("capacity", capacity as u64, room));
+            return Err(claim("capacity", capacity, room));
         }
         let mut key = [0; 16];
         key[..8].copy_from_slice(&header[2].to_le_bytes());
         key[8..].copy_from_slice(&header[3].to_le_bytes());
-        Ok(Self { segment, buckets_off: Self::buckets_off(), buckets, mask: buckets - 1, capacity, key })
+        Ok(Self { segment, buckets_off: Self::buckets_off(), mask: share.buckets() - 1, share, key })
     }
 
-    /// An empty index of the same table and hash key for another number of records.
-    ///
-    /// # Errors
-    /// See [`RegionError`].
-    pub fn resized(&self, capacity: usize) -> Result<Self, RegionError> {
-        let prelude = self.segment.prelude();
-        Self::create(prelude.region_id, prelude.table, capacity, self.key)
+    /// Which shard of its table the index is, and of how many.
+    pub fn shard(&self) -> (usize, usize) {
+        (self.segment.id().shard as usize, self.share.shards)
+    }
+
+    pub(super) fn share(&self) -> Share {
+        self.share
+    }
+
+    pub(super) fn key(&self) -> [u8; 16] {
+        self.key
+    }
+
+    /// Whether a key falls to this shard.
+    pub(super) fn owns(&self, hash: KeyHash) -> bool {
+        self.share.shards == 1 || hash.shard(self.share.shards) == self.segment.id().shard as usize
     }
 
     /// The segment.
@@ -158,9 +223,10 @@ impl Index {
         &self.segment
     }
 
-    /// Records that the table can have.
+    /// Records that the table can have, in all its shards.
+    #[inline]
     pub fn capacity(&self) -> usize {
-        self.capacity
+        self.share.capacity
     }
 
     /// SipHash-1-3, 128 bits, of a key's canonical bytes under the region's key.
@@ -190,7 +256,7 @@ impl Index {
             let at = tagged.trailing_zeros() as usize;
             tagged &= tagged - 1;
             if let Some((_, slot)) = decode(buckets[at / ENTRIES][at % ENTRIES].load(Ordering::Relaxed))
-                && slot.at() < self.capacity
+                && slot.at() < self.share.capacity
                 && is_it(slot)
             {
                 return Some(slot);
@@ -223,7 +289,7 @@ impl Index {
 
     /// Entries in use, counted now.
     pub fn len(&self) -> usize {
-        (0..self.buckets)
+        (0..self.buckets())
             .map(|choice| self.bucket(choice).iter().filter(|entry| entry.load(Ordering::Relaxed) != 0).count())
             .sum()
     }
@@ -236,7 +302,7 @@ impl Index {
     /// How many buckets there are.
     #[inline]
     pub fn buckets(&self) -> usize {
-        self.buckets
+        self.mask + 1
     }
 
     #[inline]

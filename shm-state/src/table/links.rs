@@ -104,26 +104,45 @@ impl Descriptor {
     }
 }
 
-/// Tells `found` all that does not agree.
-pub fn disagreements(records: &RecordsView, index: &Index, mut found: impl FnMut(Disagreement)) {
+/// Tells `found` all that does not agree, with the position of the index that it is about: `indexes` are those of all
+/// shards, and what no shard has is told of the first.
+pub fn disagreements(records: &RecordsView, indexes: &[Index], mut found: impl FnMut(usize, Disagreement)) {
     let capacity = records.capacity();
-    if index.capacity() as u64 != capacity {
-        return found(Disagreement::Capacity { index: index.capacity() as u64, table: capacity });
+    if let Some((at, index)) = indexes.iter().enumerate().find(|(_, index)| index.capacity() as u64 != capacity) {
+        return found(at, Disagreement::Capacity { index: index.capacity() as u64, table: capacity });
     }
     let slots = capacity as usize;
+    let (mut named, mut listed) = (vec![false; slots], vec![false; slots]);
+    for (at, index) in indexes.iter().enumerate() {
+        entries(records, index, &mut named, |disagreement| found(at, disagreement));
+        free_slots(records, index, &mut listed, |disagreement| found(at, disagreement));
+    }
+    for slot in (0..slots as u32).map(Slot) {
+        let meta = records.meta(slot);
+        let (slot, at, incarnation) = (slot.0, slot.at(), meta.incarnation);
+        if meta.live && !named[at] {
+            found(0, Disagreement::Unnamed { slot, incarnation });
+        }
+        if !meta.live && !listed[at] {
+            found(0, Disagreement::Leaked { slot, incarnation });
+        }
+    }
+}
+
+/// Checks the entries of an index; adds which slots they name.
+fn entries(records: &RecordsView, index: &Index, named: &mut [bool], mut found: impl FnMut(Disagreement)) {
     let mut record = vec![0; records.descriptor().record_len()];
     let mut key = Vec::new();
-    let mut named = vec![false; slots];
     for bucket in 0..index.buckets() {
         for entry in index.bucket(bucket) {
             let Some((tag, slot)) = decode(entry.load(Ordering::Acquire)) else { continue };
-            if slot.at() >= slots {
+            let Some(named) = named.get_mut(slot.at()) else {
                 found(Disagreement::NoSuchSlot { bucket, slot: slot.0 });
                 continue;
-            }
+            };
             let meta = records.meta(slot);
             let (slot, incarnation) = (slot.0, meta.incarnation);
-            if std::mem::replace(&mut named[slot as usize], true) {
+            if std::mem::replace(named, true) {
                 found(Disagreement::NamedTwice { slot, incarnation });
             }
             if !meta.live {
@@ -133,34 +152,23 @@ pub fn disagreements(records: &RecordsView, index: &Index, mut found: impl FnMut
             records.read(Slot(slot), &mut record);
             records.descriptor().key_bytes(&record, &mut key);
             let hash = index.hash(&key);
-            if hash.tag() != tag || !index.choices(hash).contains(&bucket) {
+            if hash.tag() != tag || !index.owns(hash) || !index.choices(hash).contains(&bucket) {
                 found(Disagreement::WrongKey { bucket, slot, incarnation });
             }
         }
     }
-    let listed = free_slots(records, index, &mut found);
-    for slot in (0..slots as u32).map(Slot) {
-        let meta = records.meta(slot);
-        let (slot, at, incarnation) = (slot.0, slot.at(), meta.incarnation);
-        if meta.live && !named[at] {
-            found(Disagreement::Unnamed { slot, incarnation });
-        }
-        if !meta.live && !listed[at] {
-            found(Disagreement::Leaked { slot, incarnation });
-        }
-    }
 }
 
-/// Checks the stack of free slots; gives which slots are in it.
-fn free_slots(records: &RecordsView, index: &Index, found: &mut impl FnMut(Disagreement)) -> Vec<bool> {
-    let capacity = records.capacity();
-    let mut listed = vec![false; capacity as usize];
+/// Checks the stack of free slots of an index; adds which slots are in it.
+fn free_slots(records: &RecordsView, index: &Index, listed: &mut [bool], mut found: impl FnMut(Disagreement)) {
+    let share = index.share();
+    let (capacity, room) = (share.capacity as u64, share.room() as u64);
     let depth = index.segment().words(0, HEADER_WORDS)[DEPTH].load(Ordering::Acquire);
-    if depth > capacity {
+    if depth > room {
         found(Disagreement::FreeDepth { depth, capacity });
     }
-    let entries = index.segment().halves(Index::free_off(index.capacity()), index.capacity());
-    for entry in &entries[..depth.min(capacity) as usize] {
+    let entries = index.segment().halves(share.free_off(), share.room());
+    for entry in &entries[..depth.min(room) as usize] {
         let slot = entry.load(Ordering::Relaxed);
         let before = listed.get_mut(slot as usize).map(|listed| std::mem::replace(listed, true));
         let meta = before.map(|_| records.meta(Slot(slot)));
@@ -173,7 +181,6 @@ fn free_slots(records: &RecordsView, index: &Index, found: &mut impl FnMut(Disag
             found(Disagreement::NotFree { slot, incarnation: meta.map_or(0, |meta| meta.incarnation), is });
         }
     }
-    listed
 }
 
 /// How full the buckets of an index are: how many of them have 0, 1, … 8 entries.

@@ -14,6 +14,7 @@ pub mod marks;
 pub mod places;
 mod put_right;
 mod records;
+mod shards;
 mod slots;
 mod view;
 
@@ -21,10 +22,11 @@ pub use entries::Place;
 pub use free::FreeSlots;
 pub(crate) use geometry::Geometry;
 pub use geometry::RECORD_LEN_MAX;
-pub use index::{Full, INDEX_VERSION, Index, KeyHash};
+pub use index::{Full, INDEX_VERSION, Index, KeyHash, SHARDS_MAX};
 pub use intent::{DETAIL_WORDS, Intent, Writer};
 pub use marks::BLOCK_SLOTS;
 pub use records::Records;
+pub use shards::{Shard, Shards};
 pub use view::RecordsView;
 pub(crate) use view::{RecordBuffer, SlotWords};
 

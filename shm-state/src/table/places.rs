@@ -1,7 +1,7 @@
 //! Byte maps of a table's body and of its index's body.
 
 use super::geometry::{Geometry, RECORD_LEN_MAX};
-use super::index::{ENTRIES, HEADER_WORDS, Index};
+use super::index::{ENTRIES, HEADER_WORDS, Index, Share};
 use super::marks::BLOCK_SLOTS;
 use crate::places::Place;
 
@@ -32,7 +32,8 @@ pub const INDEX_HEADER: &[Place] = &[
     Place::word(1, "buckets", "buckets; a power of two"),
     Place { offset: 16, bytes: 16, name: "key", meaning: "key of SipHash-1-3-128" },
     Place::word(4, "free", "depth of the stack of free slots"),
-    Place { offset: 40, bytes: 24, name: "reserved", meaning: "0" },
+    Place::word(5, "other_shards", "how many other shards the table has, each with an index of its own"),
+    Place { offset: 48, bytes: 16, name: "reserved", meaning: "0" },
     Place::word(
         8,
         "operation",
@@ -66,9 +67,10 @@ pub fn table_body(capacity: usize, record_len: usize) -> [usize; 4] {
     [geometry.marks_off, geometry.slots_off, groups_off, geometry.body_len()]
 }
 
-/// Bytes of an index's body: start of the buckets, start of the free slots, end.
+/// Bytes of an index's body, in a table of one shard: start of the buckets, start of the free slots, end.
 pub fn index_body(capacity: usize) -> [usize; 3] {
-    [Index::buckets_off(), Index::free_off(capacity), Index::free_off(capacity) + capacity * 4]
+    let share = Share { capacity, shards: 1 };
+    [Index::buckets_off(), share.free_off(), share.body_len()]
 }
 
 #[cfg(test)]

@@ -1,73 +1,78 @@
-//! An index made anew beside the records that it names: for another capacity, or for keys that a translation changes.
+//! The index of a table made anew beside the records that it names, with all its shards: for another capacity, another
+//! number of shards, or keys that a translation changes.
 //!
 //! Single owner. The old index goes on serving; this one is told of every record that is copied, so that it is complete
 //! the moment the records are.
 
 use super::{Follower, Refusal, RefusalKind};
-use crate::table::{FreeSlots, Index, KeyHash, Slot};
+use crate::table::{SHARDS_MAX, Shards, Slot};
 use std::fmt;
 
 /// See the module. `F` gives a record's key in its canonical bytes.
 pub struct IndexBuilder<F> {
-    index: Index,
-    free: FreeSlots,
-    /// Where each free slot lies in the stack of free slots, so that any of them can be taken out.
-    places: Vec<u32>,
+    shards: Shards,
+    /// Where each free slot lies, so that any of them can be taken out: the shard, and the place in its stack.
+    places: Vec<(u8, u32)>,
     key: F,
     /// Records that found both their buckets full.
     homeless: u64,
 }
 
+const _: () = assert!(SHARDS_MAX <= 1 << u8::BITS);
+
 impl<F> fmt::Debug for IndexBuilder<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IndexBuilder").field("index", &self.index).field("homeless", &self.homeless).finish()
+        f.debug_struct("IndexBuilder").field("shards", &self.shards).field("homeless", &self.homeless).finish()
     }
 }
 
 impl<K: AsRef<[u8]>, F: Fn(&[u8]) -> K> IndexBuilder<F> {
-    /// Fills `index`, which is empty and whose slots are all free.
-    pub fn new(index: Index, key: F) -> Self {
-        let free = FreeSlots::of(&index);
-        let mut places = vec![0; index.capacity()];
-        for place in 0..free.len() as u32 {
-            if let Some(slot) = free.get(place as usize) {
-                places[slot.at()] = place;
+    /// Fills `shards`, which are empty and have all slots free.
+    pub fn new(shards: Shards, key: F) -> Self {
+        let mut places = vec![(0, 0); shards.capacity()];
+        for (number, shard) in (0..).zip(shards.list()) {
+            for place in 0..shard.free.len() as u32 {
+                if let Some(slot) = shard.free.get(place as usize) {
+                    places[slot.at()] = (number, place);
+                }
             }
         }
-        Self { index, free, places, key, homeless: 0 }
-    }
-
-    fn hash(&self, record: &[u8]) -> KeyHash {
-        self.index.hash((self.key)(record).as_ref())
+        Self { shards, places, key, homeless: 0 }
     }
 
     fn enter(&mut self, slot: Slot, record: &[u8]) {
-        let hash = self.hash(record);
-        if self.index.insert(hash, slot).is_err() {
+        let hash = self.shards.hash((self.key)(record).as_ref());
+        let shard = self.shards.number(hash);
+        if self.shards.list_mut()[shard].index.insert(hash, slot).is_err() {
             self.homeless += 1;
         }
     }
 
-    fn withdraw(&mut self, slot: Slot, record: &[u8]) {
-        let hash = self.hash(record);
-        if !self.index.remove(hash, slot) {
+    /// Takes a record out of the index; the shard that it was of.
+    fn withdraw(&mut self, slot: Slot, record: &[u8]) -> usize {
+        let hash = self.shards.hash((self.key)(record).as_ref());
+        let shard = self.shards.number(hash);
+        if !self.shards.list_mut()[shard].index.remove(hash, slot) {
             self.homeless = self.homeless.saturating_sub(1);
         }
+        shard
     }
 
-    /// Takes a slot out of the stack, wherever it lies: the top takes its place.
+    /// Takes a slot out of its stack, wherever it lies: the top takes its place.
     fn take(&mut self, slot: Slot) {
-        let Some(top) = self.free.pop() else { return };
+        let (shard, place) = self.places[slot.at()];
+        let free = &mut self.shards.list_mut()[usize::from(shard)].free;
+        let Some(top) = free.pop() else { return };
         if top != slot {
-            let place = self.places[slot.at()];
-            self.free.put(place, top);
-            self.places[top.at()] = place;
+            free.put(place, top);
+            self.places[top.at()] = (shard, place);
         }
     }
 
-    fn give_back(&mut self, slot: Slot) {
-        self.places[slot.at()] = self.free.len() as u32;
-        self.free.push(slot);
+    fn give_back(&mut self, slot: Slot, shard: usize) {
+        let free = &mut self.shards.list_mut()[shard].free;
+        self.places[slot.at()] = (shard as u8, free.len() as u32);
+        free.push(slot);
     }
 }
 
@@ -79,8 +84,8 @@ impl<K: AsRef<[u8]>, F: Fn(&[u8]) -> K + Send> Follower for IndexBuilder<F> {
                 self.enter(slot, after);
             }
             (Some(before), None) => {
-                self.withdraw(slot, before);
-                self.give_back(slot);
+                let shard = self.withdraw(slot, before);
+                self.give_back(slot, shard);
             }
             // Most records change without their key.
             (Some(before), Some(after)) if (self.key)(before).as_ref() != (self.key)(after).as_ref() => {
@@ -94,7 +99,7 @@ impl<K: AsRef<[u8]>, F: Fn(&[u8]) -> K + Send> Follower for IndexBuilder<F> {
     fn refusal(&self) -> Option<Refusal> {
         (self.homeless > 0).then(|| Refusal {
             kind: RefusalKind::Capacity,
-            table: self.index.segment().id().to_string(),
+            table: self.shards.list()[0].index.segment().id().to_string(),
             field: None,
             why: format!("{} records found both their buckets full", self.homeless),
             remedy: "ask for more capacity".into(),

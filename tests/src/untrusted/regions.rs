@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use dataplane::config::{Config, Host};
 use dataplane::core::forward::{Forwarder, Packet};
 use dataplane::core::topology::Topology;
-use dataplane::process::inheritance::Inheritance;
+use dataplane::process::inheritance::{Inheritance, Shape};
 use dataplane::state::backends::BackendTable;
 use dataplane::state::counters::Counters;
 use dataplane::state::flow::FlowRecord;
@@ -69,12 +69,13 @@ pub fn topology() -> &'static Arc<Topology> {
     })
 }
 
-/// All of them: layout 1, layout 2, and layout 1 with what a downgrade from layout 2 has kept aside.
+/// All of them: layout 1, layout 1 with what a downgrade from layout 2 has kept aside, layout 2, and the same in three
+/// shards.
 pub fn all() -> &'static [Region] {
     static ALL: OnceLock<Vec<Region>> = OnceLock::new();
     ALL.get_or_init(|| {
-        let newer = Region::served::<FlowV2>();
-        vec![Region::served::<FlowV1>(), newer.downgraded(), newer]
+        let newer = Region::served::<FlowV2>(1);
+        vec![Region::served::<FlowV1>(1), newer.downgraded(), newer, Region::served::<FlowV2>(3)]
     })
 }
 
@@ -103,13 +104,13 @@ fn image(segment: &Segment) -> (SegmentId, Vec<u8>) {
 }
 
 impl Region {
-    fn served<R: FlowRecord>() -> Self {
+    fn served<R: FlowRecord>(shards: usize) -> Self {
         let topology = topology();
         let manifest = Manifest::create(REGION).expect("a manifest");
         let me = Party::new(1).expect("a party");
         let generation = manifest.owner_word().found(me).expect("nobody's yet");
         manifest.enter(me, std::process::id(), 1);
-        let flows = FlowTable::<R>::create(REGION, CAPACITY, [9; 16]).expect("flows");
+        let flows = FlowTable::<R>::create_sharded(REGION, CAPACITY, shards, [9; 16]).expect("flows");
         let identities = Identities::create(REGION, &topology.rows()).expect("identities");
         let backends = BackendTable::create(REGION, topology).expect("backends");
         let mut counters = Records::<Counters>::create(REGION, 1).expect("counters");
@@ -130,7 +131,9 @@ impl Region {
     /// Taken over by an executable of layout 1.
     fn downgraded(&self) -> Self {
         let all = inherited(&self.images).expect("good images");
-        let mut heir = Inheritance::<FlowV1>::of(&all, topology(), CAPACITY, 1).expect("good tables");
+        let mut heir =
+            Inheritance::<FlowV1>::of(&all, topology(), Shape { flows_max: CAPACITY, shards: 1, workers: 1 })
+                .expect("good tables");
         for copier in &mut heir.copiers {
             copier.first(|_, _| ());
             copier.last().expect("every value fits");

@@ -13,7 +13,7 @@ use shm_state::manifest::{Manifest, WORKERS_MAX};
 use shm_state::owner::Party;
 use shm_state::prelude::{Kind, SegmentId};
 use shm_state::segment::Segment;
-use shm_state::table::{FreeSlots, Index, Intent, Meta, RecordsView, Slot, links};
+use shm_state::table::{FreeSlots, Index, Intent, Meta, RecordsView, Shards, Slot, links};
 use shm_state::translate::{Copier, CopyError, Layer, Marking, Origin};
 
 use super::{Mend, Outcome, memory, refused, regions, rich, table};
@@ -146,7 +146,11 @@ fn entries(index: &Index) -> Result<(), RegionError> {
     let _ = Intent::of(index).read();
     let buckets: u64 = links::occupancy(index).iter().sum();
     assert_eq!(buckets, index.buckets() as u64);
-    index.resized(8).map(drop)
+    match Shards::join(vec![index.clone()]) {
+        Ok(shards) => shards.another(8, 2).map(drop),
+        // One of several.
+        Err(_) => Ok(()),
+    }
 }
 
 fn identities(mut identities: Identities) {

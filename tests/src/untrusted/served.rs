@@ -3,11 +3,13 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use dataplane::core::forward::{Forwarder, Packet};
+use dataplane::state::FLOWS;
 use dataplane::state::flow::FlowRecord;
 use dataplane::state::flows::LINKS;
 use dataplane::state::identities::Identities;
+use shm_state::prelude::Kind;
 use shm_state::recover::{Ledger, Scan, verify};
-use shm_state::table::{Index, RecordsView};
+use shm_state::table::{Index, RecordsView, Shards};
 
 use super::regions::{CLIENTS, exchange, topology};
 
@@ -91,18 +93,20 @@ fn one<R: FlowRecord>(forwarder: &mut Forwarder<R>, act: Act, now: &mut u64) {
 /// # Panics
 /// When they cannot be attached once more.
 pub fn ledger<R: FlowRecord>(forwarder: &Forwarder<R>) -> Ledger {
-    let [flows, index, identities, ..] = forwarder.segments().map(Clone::clone);
-    let records = RecordsView::attach(flows);
-    let index = Index::attach(index);
-    let identities = Identities::attach(identities, &topology().rows());
-    Ledger::new(records.expect("records"), index.expect("an index"), identities.expect("identities"), LINKS)
-        .expect("tables that fit")
+    let segments = forwarder.segments();
+    let of = |kind| segments.iter().filter(move |segment| segment.id().kind == kind).map(|segment| (*segment).clone());
+    let flows = of(Kind::Table).find(|segment| segment.id().table == FLOWS).expect("flows");
+    let records = RecordsView::attach(flows).expect("records");
+    let indexes = of(Kind::Index).map(Index::attach).collect::<Result<_, _>>().expect("indexes");
+    let identities = of(Kind::Identities).next().expect("a table of identities");
+    let identities = Identities::attach(identities, &topology().rows()).expect("identities");
+    Ledger::new(records, Shards::join(indexes).expect("shards"), identities, LINKS).expect("tables that fit")
 }
 
 /// Most steps of a scan: each looks at an entry, a place or an identity, or takes one out; none comes back.
 fn steps(ledger: &Ledger) -> usize {
     let identities: usize = topology().rows().iter().map(|row| row.identities as usize).sum();
-    // Per capacity: four entries at most per slot before the power of two, twice that after it; free place; slot.
-    let entries = ledger.capacity() * 8 + 16;
-    entries + 2 * ledger.capacity() + 4 * identities + 16
+    let entries: u64 = ledger.shards().list().iter().map(|shard| shard.index.places()).sum();
+    let free_places = ledger.capacity() * ledger.shards().count();
+    entries as usize + free_places + ledger.capacity() + 4 * identities + 16 * ledger.shards().count()
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
-use dataplane::process::inheritance::Inheritance;
+use dataplane::process::inheritance::{Inheritance, Shape};
 use dataplane::process::inherited::Inherited;
 use dataplane::state::flow::FlowRecord;
 use dataplane::state::flow_v1::FlowV1;
@@ -14,6 +14,7 @@ use dataplane::state::flow_v2::FlowV2;
 use handover::messages::{DescriptorEntry, Fault};
 use shm_state::prelude::SegmentId;
 use shm_state::recover::repair;
+use shm_state::table::SHARDS_MAX;
 use shm_state::translate::Converge;
 
 use super::edits::{self, Edit, Mend};
@@ -25,7 +26,7 @@ struct Plan {
     region: u8,
     /// The heir's layout is the older one.
     older: bool,
-    /// Its capacity, among four.
+    /// Its capacity, among four, and the number of its shards.
     capacity: u8,
     /// The predecessor is dead.
     dead: bool,
@@ -67,7 +68,9 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let noise = |len: usize, from: usize| (from..from + len).map(|at| (at * at * 89 + at / 7) as u8);
     let mut seeds = Vec::new();
     for region in 0..regions::all().len() as u8 {
-        for (older, capacity, dead) in [(0, 0, 0), (1, 0, 0), (0, 1, 1), (1, 1, 0), (0, 0, 1), (1, 2, 1), (0, 3, 0)] {
+        for (older, capacity, dead) in
+            [(0, 0, 0), (1, 0, 0), (0, 1, 1), (1, 1, 0), (0, 0, 1), (1, 2, 1), (0, 3, 0), (0, 8, 0), (1, 61, 1)]
+        {
             // Everything mended, nothing missing, nothing twice.
             let plan = [region, older, capacity, dead, 0, 0, 0, 0, 0, 0];
             let from = seeds.len() * 61;
@@ -130,9 +133,10 @@ fn take_over<R: FlowRecord>(
     let fds: Vec<_> = images.iter().map(|(id, bytes)| (entry(*id), memory::sealed(bytes))).collect();
     let files = fds.iter().map(|(_, fd)| fd.try_clone().expect("a duplicate").into()).collect();
     let writer = Writer { files, images, edits };
-    let capacity = [regions::CAPACITY, 128, 48, 64][usize::from(plan.capacity) % 4];
+    let flows_max = [regions::CAPACITY, 128, 48, 64][usize::from(plan.capacity) % 4];
+    let shape = Shape { flows_max, shards: usize::from(plan.capacity) / 4 % SHARDS_MAX + 1, workers: 1 };
     let all = Inherited::new(fds)?;
-    let mut heir = Inheritance::<R>::of(&all, regions::topology(), capacity, 1)?;
+    let mut heir = Inheritance::<R>::of(&all, regions::topology(), shape)?;
     let ledger = served::ledger(&heir.forwarder);
     let generation = heir.manifest.owner().generation();
     for copier in &mut heir.copiers {

@@ -6,14 +6,14 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use shm_state::identities::{self, Identities};
 use shm_state::recover::{Ledger, Problem, verify};
-use shm_state::table::{Index, RecordsView};
+use shm_state::table::RecordsView;
 use tests::backend::Backend;
 use tests::build::executables;
 use tests::config::Config;
 use tests::json::At;
 use tests::load::{Load, Plan};
 use tests::process::{assert_gone, signal};
-use tests::region::{FLOWS, FLOWS_INDEX, segment_of};
+use tests::region::{FLOWS, segment_of, shards_of};
 use tests::wait::until;
 use tests::world::World;
 
@@ -23,9 +23,8 @@ const DEATHS: u32 = 12;
 /// The flow table of a process, opened beside it.
 fn ledger(pid: u32) -> Ledger {
     let records = RecordsView::attach(segment_of(pid, FLOWS)).expect("a flow table");
-    let index = Index::attach(segment_of(pid, FLOWS_INDEX)).expect("an index");
     let identities = Identities::claimed(segment_of(pid, identities::ID)).expect("identities");
-    Ledger::new(records, index, identities, LINKS).expect("tables that fit")
+    Ledger::new(records, shards_of(pid), identities, LINKS).expect("tables that fit")
 }
 
 /// What is wrong in a process's tables between two of its operations.
@@ -37,14 +36,14 @@ fn problems(pid: u32) -> Vec<Problem> {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process of ours");
             stat.contains(") T ").then_some(())
         });
-        let problems = ledger.intent().read().is_none().then(|| verify(&ledger));
+        let problems = (!ledger.under_way()).then(|| verify(&ledger));
         signal(pid, Signal::SIGCONT);
         problems
     })
 }
 
 /// Kills the dataplane; what the one that follows says about the tables.
-fn kill(world: &World) -> Value {
+pub(crate) fn kill(world: &World) -> Value {
     let pid = world.dataplane_pid();
     signal(pid, Signal::SIGKILL);
     assert_gone(pid);

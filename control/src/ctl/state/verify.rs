@@ -203,20 +203,23 @@ fn identity_lists(name: &str, row: &identities::Row, findings: &mut Findings) {
 
 /// Records against index, free slots and identities.
 fn together(all: &[Copied], findings: &mut Findings) {
-    let find =
-        |kind, table, shard| all.iter().find(move |copied| copied.segment.id() == SegmentId { kind, table, shard });
+    let find = |kind, table| all.iter().find(move |copied| copied.segment.id() == SegmentId::new(kind, table));
     for flows in all
         .iter()
         .filter(|copied| (copied.segment.id().kind, copied.segment.id().table) == (Kind::Table, linked::FLOWS))
     {
-        let shard = flows.segment.id().shard;
         let Ok(view) = RecordsView::attach(flows.segment.clone()) else { continue };
-        if let Some(copied) = find(Kind::Index, linked::INDEX, shard)
-            && let Ok(index) = Index::attach(copied.segment.clone())
-        {
-            links::disagreements(&view, &index, |found| findings.add(&copied.name, found));
+        let is_index =
+            |copied: &&Copied| (copied.segment.id().kind, copied.segment.id().table) == (Kind::Index, linked::INDEX);
+        let attached =
+            all.iter().filter(is_index).map(|copied| Some((copied, Index::attach(copied.segment.clone()).ok()?)));
+        // Where one cannot be read, nothing can be said of what it may name.
+        if let Some(shards) = attached.collect::<Option<Vec<_>>>().filter(|shards| !shards.is_empty()) {
+            let (names, indexes): (Vec<_>, Vec<_>) =
+                shards.into_iter().map(|(copied, index)| (&copied.name, index)).unzip();
+            links::disagreements(&view, &indexes, |at, found| findings.add(names[at], found));
         }
-        if let Some(copied) = find(Kind::Identities, linked::IDENTITIES, shard)
+        if let Some(copied) = find(Kind::Identities, linked::IDENTITIES)
             && let Ok(rows) = identities::read(&copied.segment)
         {
             bindings(&copied.name, &view, &rows, findings);

@@ -83,6 +83,14 @@ impl Checker<'_> {
 
     pub(super) fn limits(&self, raw: &raw::Limits) -> Result<Limits, ConfigError> {
         let flows_max = self.number(raw.flows_max.as_ref(), FLOWS_DEFAULT, limits::FLOWS_MIN, limits::FLOWS_MAX)?;
+        let shards = self.number(raw.shards.as_ref(), 1, 1, limits::SHARDS_MAX as u64)?;
+        if flows_max < shards * limits::FLOWS_MIN {
+            return Err(self.source.bad_key(
+                "limits.shards",
+                format!("{flows_max} flows for {shards} shards are too few: each has at least {}", limits::FLOWS_MIN),
+                "use fewer shards, or raise limits.flows_max",
+            ));
+        }
         let datagram_bytes_max = self.number(
             raw.datagram_bytes_max.as_ref(),
             DATAGRAM_BYTES_DEFAULT,
@@ -111,6 +119,7 @@ impl Checker<'_> {
         Ok(Limits {
             // At most FLOWS_MAX, which is below 2^32.
             flows_max: flows_max as u32,
+            shards: shards as usize,
             datagram_bytes_max: datagram_bytes_max as usize,
             socket_buffer_bytes: socket_buffer_bytes as usize,
             receive_buffers: receive_buffers as usize,

@@ -6,8 +6,8 @@
 //!
 //! Phases, each relying on those before:
 //!
-//! 1. index: each entry names a live record of its key, once;
-//! 2. free slots: each place names a slot that is not live, once (what was seen is kept, a bit a slot);
+//! 1. the index of each shard: each entry names a live record of its key, once;
+//! 2. the free slots of each: every place names a slot that is not live, once (what was seen is kept, a bit a slot);
 //! 3. slots: each live record is found by its key and its identity leads to it; every other slot is free;
 //! 4. for each backend pool, queue, identities: each is free, bound or resting, once (a bit an identity).
 //!
@@ -43,11 +43,13 @@ pub struct Scan {
     phase: Phase,
     /// How far the phase is, in what it looks at.
     at: u64,
+    /// The shard whose index or free slots are looked at.
+    shard: usize,
     /// The backend whose identities are looked at.
     row: usize,
-    /// Slots seen among the lowest `free_seen` of the free ones.
+    /// Slots seen among the lowest `free_seen` of the free ones of each shard.
     free: Bits,
-    free_seen: usize,
+    free_seen: Vec<usize>,
     /// Identities of `row` seen in the lowest `pool_seen` of the pool and the oldest `queue_seen` of the queue.
     spare: Bits,
     pool_seen: usize,
@@ -63,9 +65,10 @@ impl Scan {
         Self {
             phase: Phase::Index,
             at: 0,
+            shard: 0,
             row: 0,
             free: Bits::new(ledger.capacity()),
-            free_seen: 0,
+            free_seen: vec![0; ledger.shards.count()],
             spare: Bits::new(most.unwrap_or(0)),
             pool_seen: 0,
             queue_seen: 0,
@@ -77,7 +80,7 @@ impl Scan {
 
     /// Whether a scan is owed to the table.
     pub fn is_owed(&self) -> bool {
-        self.ledger.intent.scan_owed()
+        self.ledger.shards.scan_owed()
     }
 
     /// Makes at most `steps` steps; the report once all is done. A step looks at one bucket entry, slot or identity.
@@ -85,11 +88,11 @@ impl Scan {
         if self.began_ns == 0 {
             self.began_ns = now_ns.max(1);
             // Also where a scan was asked for and not owed: a death in it owes one.
-            self.ledger.intent.owe_scan();
+            self.ledger.shards.owe_scan();
         }
         for _ in 0..steps {
             if self.phase == Phase::Over {
-                self.ledger.intent.scanned();
+                self.ledger.shards.scanned();
                 self.report.elapsed_ns = now_ns.saturating_sub(self.began_ns);
                 return Some(self.report.clone());
             }
@@ -119,7 +122,7 @@ impl Scan {
     /// A record ended.
     #[inline]
     pub fn ended(&mut self, end: &End) {
-        self.pushed(end.slot, end.depth as usize);
+        self.pushed(end.shard, end.slot, end.depth as usize);
         if let Some(resting) = &end.resting {
             self.rested(resting);
         }
@@ -147,14 +150,24 @@ impl Scan {
     fn next_phase(&mut self) {
         self.at = 0;
         self.phase = match self.phase {
-            Phase::Index => Phase::Free,
-            Phase::Free => Phase::Slots,
+            Phase::Index => self.next_shard(Phase::Index, Phase::Free),
+            Phase::Free => self.next_shard(Phase::Free, Phase::Slots),
             Phase::Slots => self.row(0),
             Phase::Pool => Phase::Queue,
             Phase::Queue => Phase::Identities,
             Phase::Identities => self.row(self.row + 1),
             Phase::Over => Phase::Over,
         };
+    }
+
+    /// Goes on with the next shard, or after the last with the next phase.
+    fn next_shard(&mut self, this: Phase, next: Phase) -> Phase {
+        self.shard += 1;
+        if self.shard < self.ledger.shards.count() {
+            return this;
+        }
+        self.shard = 0;
+        next
     }
 
     /// Goes on with the identities of a row.

@@ -7,47 +7,50 @@ use super::Scan;
 use crate::table::{Place, Slot};
 
 impl Scan {
-    /// The next entry of the index.
+    /// The next entry of the shard's index.
     pub(super) fn index_entry(&mut self) -> bool {
         let place = Place(self.at);
-        if self.at == self.ledger.index.places() {
+        let ledger = &mut self.ledger;
+        let index = &ledger.shards.list()[self.shard].index;
+        if self.at == index.places() {
             return false;
         }
         self.at += 1;
-        if self.ledger.index.is_vacant(place) {
+        if index.is_vacant(place) {
             return true;
         }
-        let live = self.ledger.index.named(place).filter(|&slot| self.ledger.is_live(slot));
-        let first = live.and_then(|slot| self.ledger.index.place_of(self.ledger.entry(slot).hash, slot));
+        let live = index.named(place).filter(|&slot| ledger.is_live(slot));
+        let first = live.and_then(|slot| index.place_of(ledger.entry(slot).hash, slot));
         let finding = match first {
             Some(first) if first == place => return true,
             // The record has its entry, and this is another.
             Some(_) => Finding::DoubleEntry,
             None => Finding::PhantomEntry,
         };
-        self.ledger.index.vacate(place);
+        ledger.shards.list_mut()[self.shard].index.vacate(place);
         self.report.note(finding);
         true
     }
 
-    /// The next place among the free slots, from below: what changes meanwhile changes on top.
+    /// The next place among the shard's free slots, from below: what changes meanwhile changes on top.
     pub(super) fn free_slot(&mut self) -> bool {
-        let depth = self.ledger.free.len();
-        self.free_seen = self.free_seen.min(depth);
-        if self.free_seen == depth {
+        let stack = &self.ledger.shards.list()[self.shard].free;
+        let seen = &mut self.free_seen[self.shard];
+        *seen = (*seen).min(stack.len());
+        if *seen == stack.len() {
             return false;
         }
-        let slot = self.ledger.free.get(self.free_seen);
-        let finding = match slot {
+        let finding = match stack.get(*seen) {
             Some(slot) if self.ledger.is_live(slot) => Finding::LiveSlotFree,
             Some(slot) if self.free.insert(slot.at()) => {
-                self.free_seen += 1;
+                *seen += 1;
                 return true;
             }
             _ => Finding::BadFreeSlot,
         };
+        let at = *seen;
         self.report.note(finding);
-        self.ledger.free.swap_remove(self.free_seen);
+        self.ledger.shards.list_mut()[self.shard].free.swap_remove(at);
         true
     }
 
@@ -62,9 +65,11 @@ impl Scan {
         if !self.ledger.is_live(slot) {
             if !self.free.has(slot.at()) {
                 self.report.note(Finding::LeakedSlot);
-                let depth = self.ledger.free.len();
-                self.ledger.free.push_at(depth, slot);
-                self.pushed(slot, depth);
+                let shard = self.ledger.shards.scarcest();
+                let free = &mut self.ledger.shards.list_mut()[shard].free;
+                let depth = free.len();
+                free.push_at(depth, slot);
+                self.pushed(shard, slot, depth);
             }
             return true;
         }
@@ -91,7 +96,8 @@ impl Scan {
         }
         // Only a record that was in use is bound. One whose end had begun ends again when its time comes.
         let bound = entry.row.is_some_and(|row| self.ledger.identities.slot(row, entry.identity) == Some(slot));
-        if bound && self.ledger.index.insert(entry.hash, slot).is_ok() {
+        let shard = self.ledger.shards.number(entry.hash);
+        if bound && self.ledger.shards.list_mut()[shard].index.insert(entry.hash, slot).is_ok() {
             self.report.note(Finding::MissingEntry);
             return Ok(());
         }
@@ -117,17 +123,18 @@ impl Scan {
     }
 
     pub(super) fn popped(&mut self, begin: &Begin) {
-        let left = begin.depth as usize - 1;
-        if self.free_seen > left {
+        let (left, seen) = (begin.depth as usize - 1, &mut self.free_seen[begin.shard]);
+        if *seen > left {
             self.free.remove(begin.slot.at());
-            self.free_seen = left;
+            *seen = left;
         }
     }
 
-    pub(super) fn pushed(&mut self, slot: Slot, depth: usize) {
-        if self.free_seen >= depth {
+    pub(super) fn pushed(&mut self, shard: usize, slot: Slot, depth: usize) {
+        let seen = &mut self.free_seen[shard];
+        if *seen >= depth {
             self.free.insert(slot.at());
-            self.free_seen = depth + 1;
+            *seen = depth + 1;
         }
     }
 }

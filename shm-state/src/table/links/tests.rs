@@ -45,7 +45,7 @@ impl Table {
 
     fn found(&self) -> Vec<Disagreement> {
         let mut all = Vec::new();
-        disagreements(&self.records, &self.index, |found| all.push(found));
+        disagreements(&self.records, std::slice::from_ref(&self.index), |_, found| all.push(found));
         all
     }
 }
@@ -93,7 +93,7 @@ fn each_way_to_disagree_is_found() {
     let table = Table::new();
     let other = Index::create([0; 16], 10, 5, [3; 16]).expect("an index");
     let mut all = Vec::new();
-    disagreements(&table.records, &other, |found| all.push(found));
+    disagreements(&table.records, &[other], |_, found| all.push(found));
     assert_eq!(all, [Disagreement::Capacity { index: 5, table: SLOTS }]);
 }
 

@@ -53,7 +53,10 @@ fn index(page: &mut String) {
         page,
         &format!(
             "Buckets follow, of {entries} entries each: a power of two of them, at least {} per {entries} slots. Then \
-             the stack of free slots, 4 bytes each, of which the first `free` count. An entry:",
+             the stack of free slots, 4 bytes each, of which the first `free` count.\n\nIn a table of several shards each \
+             has an index of this form, for the keys that fall to it: the highest 16 bits of the hash's low word, times \
+             the shards, divided by 65536. It has buckets for its even share of the slots, and room for twice that \
+             share and 1024 free slots more, but not for more than all.\n\nAn entry:",
             2
         ),
     );
