@@ -5,6 +5,7 @@
 //! * [`negotiate`]: which protocol version two builds have in common.
 //! * [`rights`]: descriptors beside an answer on a stream socket.
 //! * [`machine`]: the supervisor's swap as a pure state machine; no clock, no descriptors.
+//! * [`switch`]: the two dataplanes' halves of the switch itself, as pure steps.
 //!
 //! No message decides who may serve. The owner word in the region's manifest does; a message only says when to
 //! look at it.
@@ -15,6 +16,7 @@ pub mod messages;
 pub mod negotiate;
 pub mod rights;
 mod socket;
+pub mod switch;
 
 pub use channel::{Channel, ChannelError, Collector, Received};
 pub use messages::{Fault, Message};

@@ -1,8 +1,9 @@
 //! Starting a dataplane when none serves: cold, or on the region and the sockets of a dead one.
 //!
 //! A dead dataplane's flows outlive it: its segments and sockets are held here. The same binary is started on them and
-//! may claim the owner word, because this supervisor has reaped the holder. Only if that fails is everything dropped
-//! and a cold start made: the flows are lost then, the service is not.
+//! may claim the owner word, because this supervisor has reaped the holder. That is tried a few times: the one that takes
+//! over may die, too. Only if all fail is everything dropped and a cold start made: the flows are lost then, the service is
+//! not.
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -16,6 +17,9 @@ use super::inbox::check_hello;
 use super::supervisor::Supervisor;
 use crate::exit;
 use crate::verify::Binary;
+
+/// Attempts to take the region of a dead dataplane over.
+const TAKEOVERS: u32 = 3;
 
 /// A start under way.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub struct Launch {
     began: Instant,
     /// The process has said that it serves.
     claims: bool,
+    /// From 1, of those on one dead dataplane's region.
+    attempt: u32,
 }
 
 impl Launch {
@@ -58,6 +64,7 @@ impl Launch {
             words: None,
             began: now,
             claims: false,
+            attempt: 1,
         }
     }
 }
@@ -244,6 +251,14 @@ impl Supervisor {
             let usage = operator || code == Some(i32::from(exit::USAGE));
             self.over = Some(if usage { exit::USAGE } else { exit::FAILED });
             return;
+        }
+        if launch.mode == Mode::Takeover && launch.attempt < TAKEOVERS {
+            let Launch { party, binary, fallen, attempt, .. } = launch;
+            // It may have won the word before it died: then the region is as it left it.
+            let died = self.children.get(&party).map(|child| child.holdings.clone()).unwrap_or_default();
+            let holds = |owner| matches!(owner, Ok(OwnerState::Held { party: holder, .. }) if holder.number() == party);
+            let fallen = if !died.is_empty() && holds(died.owner()) { died } else { fallen };
+            return self.begin(Launch { attempt: attempt + 1, ..Launch::waiting(binary, fallen) });
         }
         let next = Launch::waiting(launch.binary, Holdings::default());
         if launch.mode == Mode::Takeover {

@@ -2,20 +2,22 @@
 
 use super::background;
 use super::orders::{Event, Orders, Outbox};
-use super::stand_down::{Standing, StoodDown, stand_down};
+use super::stand_down::{Standing, stand_down, withdrawn};
 use super::take_over::{Switch, Won};
 use crate::config::Scheduling;
 use crate::core::forward::Forwarder;
+use crate::io::clock::now_ns;
 use crate::io::sched;
 use crate::io::socket_set::SocketSet;
 use crate::io::uring::IoShape;
 use crate::io::worker::Worker;
 use crate::state::flow::FlowRecord;
 use handover::messages::Fault;
+use handover::switch::StoodDown;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use shm_state::manifest::Manifest;
-use shm_state::owner::Party;
+use shm_state::owner::{OwnerState, Party};
 use shm_state::segment::Segment;
 use std::io;
 use std::sync::Arc;
@@ -109,8 +111,9 @@ impl<R: FlowRecord> Seat<R> {
             report.first_packet_ns = worker.first_packet_ns();
             outbox.tell(Event::TookOver { report: Box::new(report), fifo, repair, spent });
         }
+        let mut moment = Moment::default();
         loop {
-            worker.turn().map_err(ring_fault)?;
+            let taken = worker.turn().map_err(ring_fault)?;
             if let Some(report) = worker.forwarder().recovered() {
                 outbox.tell(Event::Recovered { report: Box::new(report) });
             }
@@ -121,16 +124,25 @@ impl<R: FlowRecord> Seat<R> {
             let Some(request) = manifest.handover().request() else { continue };
             let Some(quiesce) = orders.expected(request.party) else { continue };
             if request.generation != generation {
+                // Another worker of this process may have resumed meanwhile, under a later generation.
+                if manifest.owner() != (OwnerState::Held { party: me, generation: request.generation }) {
+                    continue;
+                }
+                generation = request.generation;
+                worker.resume(generation);
+            }
+            if !moment.is_good(taken, now_ns()) {
                 continue;
             }
+            moment = Moment::default();
             let standing = Standing { me, generation, worker: number, workers };
             match stand_down(&mut worker, &manifest, &orders, standing, request, quiesce).map_err(ring_fault)? {
-                StoodDown::Resumed { generation: now, fault } => {
+                StoodDown::Resumed(now) => {
                     generation = now;
                     worker.resume(generation);
-                    outbox.tell(Event::Resumed { fault });
+                    outbox.tell(Event::Resumed { fault: withdrawn(request.party) });
                 }
-                StoodDown::Parked { generation } => {
+                StoodDown::Parked(generation) => {
                     outbox.tell(Event::Parked { generation });
                     while !orders.stopped() {
                         orders.wait();
@@ -140,6 +152,29 @@ impl<R: FlowRecord> Seat<R> {
                 }
             }
         }
+    }
+}
+
+/// When to stop once one is asked to. What comes after the last batch was taken waits until that batch is sent and the
+/// successor has entered: so a small batch is the one to stop after. Where a burst has to be worked off, the next ones are
+/// smaller.
+#[derive(Debug, Default)]
+struct Moment {
+    asked_ns: u64,
+}
+
+impl Moment {
+    /// Completions that are sent in the time that the rest of a switch takes.
+    const SMALL: usize = 16;
+    /// Longest wait for a small batch.
+    const PATIENCE_NS: u64 = 2_000_000;
+
+    /// Whether to stop now, after a batch of `taken`.
+    fn is_good(&mut self, taken: usize, now_ns: u64) -> bool {
+        if self.asked_ns == 0 {
+            self.asked_ns = now_ns;
+        }
+        taken <= Self::SMALL || now_ns - self.asked_ns >= Self::PATIENCE_NS
     }
 }
 

@@ -1,11 +1,13 @@
-//! The new process's half of the switch: ask, wait for the offer, finish the translation, win the word.
+//! The new process's half of the switch, carried out: see [`handover::switch::TakeOver`] for what is done when.
 
+use super::stand_down::ring;
 use crate::io::clock::now_ns;
 use crate::io::sched;
 use handover::messages::{Fault, FieldCount, SwitchReport, TableWork};
+use handover::switch::{Failure, NewEffect, NewTold, Sides, TakeOver};
 use shm_state::manifest::{Manifest, Request};
 use shm_state::map::futex;
-use shm_state::owner::{OwnerState, Party};
+use shm_state::owner::{Lost, Party};
 use shm_state::recover::{Ledger, Repair, repair};
 use shm_state::translate::Copier;
 use std::sync::atomic::Ordering;
@@ -15,8 +17,6 @@ use std::time::Duration;
 const SPIN_NS: u64 = 100_000;
 /// What changed meanwhile is copied up to the last moment, as long as that takes no longer than this.
 const TOP_UP: Duration = Duration::from_micros(50);
-/// Beyond the old process's own patience, so that it is the one to withdraw.
-const MARGIN: Duration = Duration::from_millis(50);
 
 /// A switch that is ready to be made.
 #[derive(Debug)]
@@ -53,50 +53,97 @@ impl Switch {
     ///
     /// # Errors
     /// Why the region was not won; the old process serves on, or will when its patience ends.
-    pub fn make(self, manifest: &Manifest) -> Result<Won, Fault> {
-        let made = self.attempt(manifest);
-        if made.is_err() {
-            // The old process need not wait for its deadline.
-            let words = manifest.handover();
-            words.forget();
-            words.owner_bell.fetch_add(1, Ordering::Release);
-            futex::wake_all(&words.owner_bell);
+    pub fn make(mut self, manifest: &Manifest) -> Result<Won, Fault> {
+        let words = manifest.handover();
+        let word = manifest.owner_word();
+        let sides = Sides { old: self.from, new: self.me, generation: self.generation };
+        let mut half = TakeOver::new(sides, self.predecessor_dead, self.quiesce.as_nanos() as u64);
+        let mut report = SwitchReport { requested_ns: now_ns(), ..SwitchReport::default() };
+        let (mut repair, mut refusal) = (None, None);
+        // The old process's worker 0 tells where it runs only when it stops; what it said at the swap before is as good.
+        let my_cpu = sched::cpu().map_or(0, |cpu| cpu + 1);
+        let same_cpu = words.stops[0].cpu.load(Ordering::Relaxed) == my_cpu;
+        // What the bell said before the word was read: a change since then is not slept over.
+        let mut bell = 0;
+        let mut effect = half.effect();
+        loop {
+            let told = match effect {
+                // On the old worker's own processor, nothing changes while this runs.
+                NewEffect::TopUp => {
+                    self.top_up();
+                    NewTold::Done
+                }
+                NewEffect::Ask => {
+                    report.requested_ns = now_ns();
+                    words.ask(Request { party: self.me, generation: self.generation });
+                    futex::wake_all(&words.request_bell);
+                    NewTold::Asked { now: report.requested_ns }
+                }
+                NewEffect::Look => {
+                    bell = words.owner_bell.load(Ordering::Acquire);
+                    NewTold::Seen { owner: manifest.owner(), now: now_ns() }
+                }
+                NewEffect::Wait(_) if !same_cpu && half.waited(now_ns()) < SPIN_NS => {
+                    // The old process is at its last packets, on another processor.
+                    self.top_up();
+                    std::hint::spin_loop();
+                    NewTold::Done
+                }
+                NewEffect::Wait(most) => {
+                    futex::wait(&words.owner_bell, bell, Duration::from_nanos(most));
+                    NewTold::Done
+                }
+                NewEffect::Repair => {
+                    repair = self.repair(manifest);
+                    NewTold::Done
+                }
+                NewEffect::Translate => {
+                    report.foreground_start_ns = now_ns();
+                    match self.translate_rest(&mut report) {
+                        Ok(records) => {
+                            report.foreground_records = records;
+                            NewTold::Done
+                        }
+                        Err(fault) => {
+                            refusal = Some(fault);
+                            NewTold::Refused
+                        }
+                    }
+                }
+                NewEffect::Claim => self.won(manifest, word.claim(self.from, self.me, self.generation), &mut report),
+                NewEffect::Inherit => self.won(manifest, word.inherit(self.from, self.me), &mut report),
+                NewEffect::Forget => {
+                    words.forget();
+                    NewTold::Done
+                }
+                // Followers, and the old process's workers; or an old process that need not wait for its deadline.
+                NewEffect::Ring => {
+                    ring(manifest);
+                    NewTold::Done
+                }
+                NewEffect::End(Ok(handover::switch::Won { generation })) => {
+                    self.stamps(manifest, &mut report);
+                    report.tables = self.tables;
+                    return Ok(Won { generation, report, repair, spent: self.copiers });
+                }
+                NewEffect::End(Err(failure)) => return Err(refusal.unwrap_or_else(|| why(failure, self.from))),
+            };
+            effect = half.step(told);
         }
-        made
     }
 
-    fn attempt(mut self, manifest: &Manifest) -> Result<Won, Fault> {
-        // On the old worker's own processor, nothing changes while this runs.
-        self.top_up();
-        let mut report = SwitchReport { requested_ns: now_ns(), ..SwitchReport::default() };
-        let repair = if self.predecessor_dead { self.repair(manifest) } else { self.ask(manifest).map(|()| None)? };
-        report.foreground_start_ns = now_ns();
-        let foreground = self.translate_rest(&mut report)?;
-        let word = manifest.owner_word();
-        let won = if self.predecessor_dead {
-            word.inherit(self.from, self.me)
-        } else {
-            word.claim(self.from, self.me, self.generation)
-        };
-        let generation = won.map_err(|lost| {
-            let message = format!("the region was not won: {lost}");
-            Fault::peer("lost-owner-word", message, "the old process serves on; try the swap again")
-        })?;
-        report.won_ns = now_ns();
-        if report.dropped_rows > 0 {
-            // What named their slots does so still: index, free slots, identities.
-            self.ledger.shards().owe_scan();
+    /// Right after the step that decides.
+    fn won(&self, manifest: &Manifest, step: Result<u64, Lost>, report: &mut SwitchReport) -> NewTold {
+        let step = step.map_err(|Lost(owner)| owner);
+        if step.is_ok() {
+            report.won_ns = now_ns();
+            manifest.count_swap();
+            if report.dropped_rows > 0 {
+                // What named their slots does so still: index, free slots, identities.
+                self.ledger.shards().owe_scan();
+            }
         }
-        let words = manifest.handover();
-        words.forget();
-        manifest.count_swap();
-        // Followers, and the old process's workers.
-        words.owner_bell.fetch_add(1, Ordering::Release);
-        futex::wake_all(&words.owner_bell);
-        report.foreground_records = foreground;
-        self.stamps(manifest, &mut report);
-        report.tables = self.tables;
-        Ok(Won { generation, report, repair, spent: self.copiers })
+        NewTold::Stepped(step)
     }
 
     /// Puts right what a dead predecessor left half done.
@@ -112,46 +159,6 @@ impl Switch {
 
     fn top_up(&mut self) {
         self.copiers.iter_mut().for_each(|copier| copier.top_up(TOP_UP));
-    }
-
-    /// Asks the old process to stop, and waits for its offer.
-    fn ask(&mut self, manifest: &Manifest) -> Result<(), Fault> {
-        let words = manifest.handover();
-        // The old process's worker 0 tells where it runs only when it stops; what it said at the swap before is as good.
-        let my_cpu = sched::cpu().map_or(0, |cpu| cpu + 1);
-        let same_cpu = words.stops[0].cpu.load(Ordering::Relaxed) == my_cpu;
-        let start = now_ns();
-        let deadline = start + (self.quiesce + MARGIN).as_nanos() as u64;
-        words.ask(Request { party: self.me, generation: self.generation });
-        futex::wake_all(&words.request_bell);
-        loop {
-            let seen = words.owner_bell.load(Ordering::Acquire);
-            match manifest.owner() {
-                OwnerState::Offered { from, to, generation }
-                    if from == self.from && to == self.me && generation == self.generation =>
-                {
-                    return Ok(());
-                }
-                OwnerState::Held { party, generation } if party == self.from && generation == self.generation => {}
-                other => {
-                    let message = format!("the region changed while its owner was asked for it: {other:?}");
-                    return Err(Fault::peer("owner-changed", message, "try the swap again"));
-                }
-            }
-            let now = now_ns();
-            if now >= deadline {
-                let waited = Duration::from_nanos(now - start);
-                let message = format!("the old process (party {}) did not stop within {waited:?}", self.from);
-                return Err(Fault::peer("quiesce-timeout", message, "see whether it is overloaded or hung"));
-            }
-            if !same_cpu && now < start + SPIN_NS {
-                // The old process is at its last packets, on another processor.
-                self.top_up();
-                std::hint::spin_loop();
-            } else {
-                futex::wait(&words.owner_bell, seen, Duration::from_nanos((deadline - now).min(5_000_000)));
-            }
-        }
     }
 
     /// Translates what changed since the last pass, with the old process standing still.
@@ -195,5 +202,25 @@ impl Switch {
         report.last_return_ns = stops.iter().map(|stop| stop.last_return_ns.load(Ordering::Relaxed)).min().unwrap_or(0);
         report.quiesced_ns = stops.iter().map(|stop| stop.quiesced_ns.load(Ordering::Relaxed)).max().unwrap_or(0);
         report.offered_ns = words.offered_ns.load(Ordering::Relaxed);
+    }
+}
+
+/// A failure in words; that of a value is the copier's.
+fn why(failure: Failure, from: Party) -> Fault {
+    match failure {
+        Failure::Changed(owner) => {
+            let message = format!("the region changed while its owner was asked for it: {owner:?}");
+            Fault::peer("owner-changed", message, "try the swap again")
+        }
+        Failure::Late { waited } => {
+            let waited = Duration::from_nanos(waited);
+            let message = format!("the old process (party {from}) did not stop within {waited:?}");
+            Fault::peer("quiesce-timeout", message, "see whether it is overloaded or hung")
+        }
+        Failure::Refused => Fault::operator("value-does-not-fit", "a value does not fit the new layout", ""),
+        Failure::Lost(owner) => {
+            let message = format!("the region was not won: {}", Lost(owner));
+            Fault::peer("lost-owner-word", message, "the old process serves on; try the swap again")
+        }
     }
 }

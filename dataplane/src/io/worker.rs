@@ -141,11 +141,11 @@ impl<R: FlowRecord> Worker<R> {
         self.forwarder.resume(generation);
     }
 
-    /// One turn of the packet loop.
+    /// One turn of the packet loop. Returns how much it took.
     ///
     /// # Errors
     /// What the kernel said to the ring itself; packets' own troubles are counted.
-    pub fn turn(&mut self) -> io::Result<()> {
+    pub fn turn(&mut self) -> io::Result<usize> {
         if !self.bell_armed {
             self.port.await_bell()?;
             self.bell_armed = true;
@@ -160,7 +160,7 @@ impl<R: FlowRecord> Worker<R> {
         if self.forwarder.recovering() {
             self.forwarder.recover(if taken < BUSY { SCAN_STEPS } else { SCAN_STEPS_BUSY }, now);
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// Whether something has come that was not forwarded yet.

@@ -14,6 +14,7 @@ use tests::json::At;
 use tests::load::{Load, Plan};
 use tests::process::{assert_gone, signal};
 use tests::region::{FLOWS, segment_of, shards_of};
+use tests::udp::Udp;
 use tests::wait::until;
 use tests::world::World;
 
@@ -91,4 +92,33 @@ fn a_dataplane_that_is_killed_again_and_again_leaks_nothing() {
         let (free, resting) = identities.spare(row);
         assert_eq!(free + resting, identities.spec(row).identities as usize, "row {row}");
     }
+}
+
+/// Whoever takes the dead one's region over may die as well, before it serves.
+#[test]
+fn the_one_that_takes_over_may_die_too() {
+    let backends = Backend::several(1);
+    let mut world = World::start(Config::new(backends.iter().map(Backend::address)));
+    let clients: Vec<_> = (0..20).map(|_| Udp::v4()).collect();
+    clients.iter().for_each(|client| drop(client.ask(b"begins a flow", world.config.front())));
+    let sources = world.flows();
+    assert_eq!(sources.len(), 20);
+    let mut seen = vec![world.dataplane_pid()];
+    signal(seen[0], Signal::SIGKILL);
+    for _ in 0..2 {
+        let next =
+            until("another dataplane", || world.controld().children().into_iter().find(|pid| !seen.contains(pid)));
+        signal(next, Signal::SIGKILL);
+        seen.push(next);
+    }
+    world.await_service();
+    assert!(!seen.contains(&world.dataplane_pid()));
+    clients.iter().for_each(|client| drop(client.ask(b"goes on", world.config.front())));
+    let identity = |flows: &[Value]| -> Vec<String> {
+        let mut all: Vec<_> =
+            flows.iter().map(|flow| format!("{} {}", flow["client_port"], flow["identity"])).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(identity(&world.flows()), identity(&sources), "every flow is there, and none began anew");
 }

@@ -217,11 +217,12 @@ fn commit() -> (State, Vec<Action>) {
     (State::Committing, vec![Arm(Limit::Ending), TellCommit, TellCommitted])
 }
 
-/// Nobody serves: the holder is dead, and the other one is dead too or has lost the word.
+/// Nobody serves: the holder is dead, and the other one is dead too or has lost the word. It may hang, so it is not asked
+/// to end.
 fn holder_died(old: Old, verdict: Verdict, blame: bool) -> (State, Vec<Action>) {
     let mut actions = vec![Disarm];
     actions.extend(blame.then_some(Blame(Cause::NewDied)));
-    actions.extend((old == Old::Alive).then_some(TellCommit));
+    actions.extend((old == Old::Alive).then_some(KillOld));
     actions.push(Recover(Which::Old));
     (State::Recovering(Some(verdict)), actions)
 }
