@@ -51,6 +51,10 @@ pub enum Verb {
 pub struct SwapRequest {
     /// Absolute path of the new binary.
     pub binary: String,
+    /// In place of `binary`: back to the one that served before, if it is still the same file.
+    pub rollback: bool,
+    /// Checksum that the binary must have; empty for any.
+    pub sha256: String,
     /// Only say what would be done.
     pub dry_run: bool,
     /// Take the old process's descriptors instead of asking for them.

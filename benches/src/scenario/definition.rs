@@ -53,6 +53,8 @@ pub struct Dataplane {
     pub flows_max: u64,
     pub snat: Vec<String>,
     pub snat_sockets: u32,
+    /// Of each socket: rides over stalls of the host as long as this many bytes hold what comes.
+    pub socket_buffer_bytes: u64,
     /// Service addresses that clients write to, in turn. The listener is a wildcard, so each reply must find
     /// the right one again.
     pub addresses: Vec<std::net::Ipv4Addr>,
@@ -68,6 +70,7 @@ impl Default for Dataplane {
             // With two backends, as many identities as flows.
             snat: vec!["127.64.0.0/21".to_owned()],
             snat_sockets: 16,
+            socket_buffer_bytes: 4 << 20,
             addresses: vec![[127, 0, 0, 1].into(), [127, 0, 0, 2].into()],
             idle_timeout: Duration::from_secs(60),
             scheduling: "auto".to_owned(),

@@ -48,6 +48,7 @@ pub struct Runtime {
 #[derive(Debug, Clone, Serialize)]
 pub struct Limits {
     pub flows_max: u64,
+    pub socket_buffer_bytes: u64,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -112,7 +113,7 @@ impl Config {
                 swap_cpus: vec![setting.background_cpu],
             },
             runtime: Runtime { workers: 1, cpus: vec![setting.cpu], scheduling: setting.scheduling.to_owned() },
-            limits: Limits { flows_max: spec.flows_max },
+            limits: Limits { flows_max: spec.flows_max, socket_buffer_bytes: spec.socket_buffer_bytes },
             snat: Snat { v4: spec.snat.clone(), sockets: spec.snat_sockets },
             listener: vec![Listener {
                 name: "udp".to_owned(),

@@ -69,6 +69,23 @@ pub enum Verb {
         #[arg(long)]
         commit_now: bool,
     },
+    /// Back to the binary that served before the last swap: an ordinary swap, with all that has happened since.
+    ///
+    /// Refused when that file is gone or is another one by now.
+    Rollback {
+        /// Only say what would be done to each table and field.
+        #[arg(long)]
+        dry_run: bool,
+        /// Take the old process's sockets and segments instead of asking for them.
+        #[arg(long)]
+        steal: bool,
+        /// Go on although the expected blackout is over the budget.
+        #[arg(long)]
+        force_budget: bool,
+        /// If a swap is in probation, commit it now instead of waiting for its end.
+        #[arg(long)]
+        commit_now: bool,
+    },
     /// The last swaps in detail.
     Report {
         /// How many.

@@ -77,9 +77,8 @@ fn direction_text(direction: &Direction) -> String {
     let mut fields = table(&["table", "field", "what happens", ""]);
     for (check, field) in tables.iter().flat_map(|check| check.fields.iter().map(move |field| (check, field))) {
         let was = field.was.as_ref().map(|was| format!(" (was {was})")).unwrap_or_default();
-        let lossy = if field.lossy { "may lose information" } else { "" };
         let what = format!("{}{was}", field.action);
-        fields.add_row([check.table.as_str(), field.field.as_str(), what.as_str(), lossy]);
+        fields.add_row([check.table.as_str(), field.field.as_str(), what.as_str(), field.loss()]);
     }
     if tables.iter().any(|check| !check.fields.is_empty()) {
         let _ = writeln!(text, "\n{}\n", fields.trim_fmt());

@@ -174,12 +174,11 @@ pub(super) fn plan(value: &Value) -> String {
         tables.add_row([&step.table, name, &versions, &step.records.to_string(), &step.bytes.to_string()]);
         for field in &step.fields {
             let was = field.was.as_ref().map(|was| format!(" (was {was})")).unwrap_or_default();
-            let lossy = if field.lossy { "may lose information" } else { "" };
             fields.add_row([
                 step.table.clone(),
                 field.field.clone(),
                 format!("{}{was}", field.action),
-                lossy.to_owned(),
+                field.loss().to_owned(),
             ]);
         }
     }

@@ -36,7 +36,13 @@ pub fn controlctl(args: &Args) -> u8 {
                 }
             };
             let (dry_run, steal, force_budget, commit_now) = (*dry_run, *steal, *force_budget, *commit_now);
-            let request = SwapRequest { binary, dry_run, steal, force_budget, commit_now };
+            let request = SwapRequest { binary, dry_run, steal, force_budget, commit_now, ..SwapRequest::default() };
+            (Ask::Swap(request), if dry_run { render::plan } else { render::report })
+        }
+        Verb::Rollback { dry_run, steal, force_budget, commit_now } => {
+            let (dry_run, steal, force_budget, commit_now) = (*dry_run, *steal, *force_budget, *commit_now);
+            let request =
+                SwapRequest { rollback: true, dry_run, steal, force_budget, commit_now, ..SwapRequest::default() };
             (Ask::Swap(request), if dry_run { render::plan } else { render::report })
         }
     };

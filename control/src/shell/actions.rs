@@ -63,7 +63,7 @@ impl Supervisor {
                 }
             }
             Action::KillOld => {
-                tracing::warn!("the old dataplane did not end by itself and is killed");
+                tracing::warn!("the old dataplane is killed");
                 if let Some(old) = self.old() {
                     old.kill();
                 }
@@ -126,6 +126,10 @@ impl Supervisor {
     /// Examines a binary and plans what a swap to it would do.
     pub(super) fn examine(&self, request: &SwapRequest) -> Result<(Binary, Vec<TablePlan>), Fault> {
         let binary = Binary::examine(request.binary.as_ref()).map_err(|e| e.fault())?;
+        if !request.sha256.is_empty() && request.sha256 != binary.sha256 {
+            let message = format!("{} is not the binary that served before: it was replaced since", request.binary);
+            return Err(Fault::operator("binary-changed", message, "name the binary to go back to: `controlctl swap`"));
+        }
         let tables = match self.serving() {
             Some(child) => child.holdings.live_tables()?,
             None => Vec::new(),

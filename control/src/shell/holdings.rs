@@ -165,7 +165,7 @@ impl Holdings {
         Ok(self.tables()?.iter().filter(move |view| view.descriptor().table_id() == id))
     }
 
-    /// All tables as a swap finds them; the shards of a table count as one.
+    /// All tables as a swap finds them; several segments of one table count as one.
     ///
     /// # Errors
     /// See [`Holdings::tables`].

@@ -1,8 +1,8 @@
 //! Starting a dataplane when none serves: cold, or on the region and the sockets of a dead one.
 //!
 //! A dead dataplane's flows outlive it: its segments and sockets are held here. The same binary is started on them and
-//! may claim the owner word, because this supervisor has reaped the holder. That is tried a few times: the one that takes
-//! over may die, too. Only if all fail is everything dropped and a cold start made: the flows are lost then, the service is
+//! may claim the owner word, because this supervisor has reaped the holder. That is tried a few times, for the one that
+//! takes over may die, too; with the dead one's own binary where another refuses or hangs. Only if all fail is everything dropped and a cold start made: the flows are lost then, the service is
 //! not.
 
 use std::os::fd::OwnedFd;
@@ -20,6 +20,8 @@ use crate::verify::Binary;
 
 /// Attempts to take the region of a dead dataplane over.
 const TAKEOVERS: u32 = 3;
+/// How long a killed process may take to be gone before the start goes on beside it.
+const DYING: Duration = Duration::from_millis(500);
 
 /// A start under way.
 #[derive(Debug)]
@@ -38,6 +40,12 @@ pub struct Launch {
     claims: bool,
     /// From 1, of those on one dead dataplane's region.
     attempt: u32,
+    /// The same again would have the same end.
+    futile: bool,
+    /// What the dead one ran, if that is another binary: it fits its own tables.
+    other: Option<Binary>,
+    /// A killed process that has to be gone first.
+    after: Option<u8>,
 }
 
 impl Launch {
@@ -65,6 +73,9 @@ impl Launch {
             began: now,
             claims: false,
             attempt: 1,
+            futile: false,
+            other: None,
+            after: None,
         }
     }
 }
@@ -82,12 +93,16 @@ impl Supervisor {
             return self.feed(Event::RecoverFailed);
         }
         let wanted = if which == Which::New { self.next } else { self.current };
+        // It lost the word and was killed; what it holds comes free when it is gone.
+        let mut dying = [self.current, self.next].into_iter().flatten();
+        let dying = dying.rfind(|party| self.children.get(party).is_some_and(|child| child.exit.is_none()));
         let launch = match wanted.and_then(|party| self.children.get(&party)) {
             Some(child) => {
                 let binary = child.binary.clone();
                 // The region is where the dead holder left it, which need not be the process whose binary is started.
                 let holder = self.held_by().and_then(|party| self.children.get(&party)).unwrap_or(child);
-                Launch::waiting(binary, holder.holdings.clone())
+                let other = (holder.binary.sha256 != binary.sha256).then(|| holder.binary.clone());
+                Launch { other, after: dying, ..Launch::waiting(binary, holder.holdings.clone()) }
             }
             None => match self.launch.take() {
                 Some(waiting) => waiting,
@@ -97,7 +112,18 @@ impl Supervisor {
         self.current = None;
         self.next = None;
         self.runfile.remove();
-        self.begin(launch);
+        if launch.after.is_some() {
+            self.launch = Some(Launch { deadline: Instant::now() + DYING, ..launch });
+        } else {
+            self.begin(launch);
+        }
+    }
+
+    /// A process is gone: perhaps the one that a start waits for.
+    pub(super) fn launch_after(&mut self, party: u8) {
+        if let Some(launch) = self.launch.take_if(|launch| launch.after == Some(party)) {
+            self.begin(Launch { after: None, ..launch });
+        }
     }
 
     fn begin(&mut self, mut launch: Launch) {
@@ -156,7 +182,8 @@ impl Supervisor {
                     child.kill();
                 }
             },
-            Message::Ready(_) if launch.mode == Mode::Takeover => {
+            Message::Ready(ready) if launch.mode == Mode::Takeover => {
+                child.holdings = child.holdings.without(&ready.released);
                 child.send(Message::Proceed(Proceed { swap: launch.swap, quiesce_ns }));
             }
             Message::Serving(serving) => {
@@ -171,7 +198,11 @@ impl Supervisor {
                 launch.claims = true;
                 self.launch_serves();
             }
-            Message::Refused(refused) => launch.words = Some(refused.error),
+            Message::Refused(refused) => {
+                // Memory that another process still has comes free; all else will be refused again.
+                launch.futile = refused.error.code != "not-enough-memory";
+                launch.words = Some(refused.error);
+            }
             Message::Undone(undone) => launch.words = Some(undone.error),
             Message::Recovered(recovered) => child.has_recovered(recovered),
             Message::Progress(_) | Message::Stopping(_) => {}
@@ -218,8 +249,12 @@ impl Supervisor {
 
     pub(super) fn launch_late(&mut self) {
         let timeout = self.config.phase_timeout;
+        if let Some(launch) = self.launch.take_if(|launch| launch.after.is_some()) {
+            return self.begin(Launch { after: None, ..launch });
+        }
         let Some(launch) = &mut self.launch else { return };
         launch.deadline += timeout;
+        launch.futile = true;
         launch.words.get_or_insert_with(|| {
             Fault::peer(
                 "start-late",
@@ -252,13 +287,15 @@ impl Supervisor {
             self.over = Some(if usage { exit::USAGE } else { exit::FAILED });
             return;
         }
-        if launch.mode == Mode::Takeover && launch.attempt < TAKEOVERS {
-            let Launch { party, binary, fallen, attempt, .. } = launch;
+        let again = !launch.futile || launch.other.is_some();
+        if launch.mode == Mode::Takeover && launch.attempt < TAKEOVERS && again {
+            let Launch { party, binary, fallen, attempt, futile, other, .. } = launch;
+            let (binary, other) = if futile { (other.unwrap_or(binary), None) } else { (binary, other) };
             // It may have won the word before it died: then the region is as it left it.
             let died = self.children.get(&party).map(|child| child.holdings.clone()).unwrap_or_default();
             let holds = |owner| matches!(owner, Ok(OwnerState::Held { party: holder, .. }) if holder.number() == party);
             let fallen = if !died.is_empty() && holds(died.owner()) { died } else { fallen };
-            return self.begin(Launch { attempt: attempt + 1, ..Launch::waiting(binary, fallen) });
+            return self.begin(Launch { attempt: attempt + 1, other, ..Launch::waiting(binary, fallen) });
         }
         let next = Launch::waiting(launch.binary, Holdings::default());
         if launch.mode == Mode::Takeover {

@@ -9,10 +9,12 @@ use shm_state::row::Row;
 
 use super::clients::ClientId;
 use super::holdings::row_json;
+use super::reports::REPORTS_MAX;
 use super::supervisor::{Counts, Supervisor};
 use super::swap_run::SwapRun;
 use crate::exit;
 use crate::protocol::{Answer, SwapRequest, Verb};
+use crate::report::SwapReport;
 use crate::verify::{PlanView, TableStep};
 
 /// Flows that are listed if no limit is given.
@@ -38,7 +40,7 @@ impl Supervisor {
                     Err((fault, exit)) => self.clients.answer(client, &Answer::error(fault, exit)),
                 };
             }
-            Verb::Swap(request) if request.dry_run => self.dry_run(&request),
+            Verb::Swap(request) if request.dry_run => self.dry_run(request),
             Verb::Swap(request) => return self.ask_swap(client, request),
             Verb::Stop => {
                 // Answered when all is over.
@@ -60,6 +62,10 @@ impl Supervisor {
             return self.clients.answer(client, &Answer::error(fault, exit::REFUSED));
         }
         if self.machine.state() == State::Idle {
+            let request = match self.resolved(request) {
+                Ok(request) => request,
+                Err(fault) => return self.clients.answer(client, &Answer::error(fault, exit::REFUSED)),
+            };
             let id = self.reports.next_id();
             let from = self.current.and_then(|party| self.children.get(&party));
             tracing::info!(swap = id, binary = request.binary, steal = request.steal, "swap asked for");
@@ -143,11 +149,29 @@ impl Supervisor {
         }
     }
 
-    fn dry_run(&self, request: &SwapRequest) -> Result<Value, (Fault, u8)> {
+    /// A request with the binary that it means. Called when its turn comes: the swap before decides what "back" is.
+    fn resolved(&self, request: SwapRequest) -> Result<SwapRequest, Fault> {
+        if !request.rollback {
+            return Ok(request);
+        }
+        let serving = self.serving().map(|child| child.binary.sha256.clone()).unwrap_or_default();
+        let reports = self.reports.last(REPORTS_MAX).map_err(|error| {
+            Fault::kernel("reports-unreadable", format!("reports cannot be read: {error}"), "name the binary: `swap`")
+        })?;
+        let led_here = |report: &&SwapReport| report.outcome == "committed" && report.to.sha256 == serving;
+        let before = reports.iter().rev().find(led_here).map(|report| report.from.clone()).ok_or_else(|| {
+            let message = "no swap is on record that led to the binary that serves";
+            Fault::operator("no-previous", message, "name the binary to go back to: `controlctl swap BINARY`")
+        })?;
+        Ok(SwapRequest { binary: before.binary, sha256: before.sha256, ..request })
+    }
+
+    fn dry_run(&self, request: SwapRequest) -> Result<Value, (Fault, u8)> {
         self.serving_holdings()?;
-        let (binary, tables) = self.examine(request).map_err(|fault| (fault, exit::REFUSED))?;
+        let request = self.resolved(request).map_err(|fault| (fault, exit::REFUSED))?;
+        let (binary, tables) = self.examine(&request).map_err(|fault| (fault, exit::REFUSED))?;
         let view = PlanView {
-            binary: request.binary.clone(),
+            binary: request.binary,
             sha256: binary.sha256,
             layout_changed: tables.iter().any(|table| table.step != TableStep::Shared),
             tables,

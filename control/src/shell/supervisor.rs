@@ -255,5 +255,6 @@ impl Supervisor {
             self.feed(Event::OldDied(self.truth()));
         }
         self.sweep();
+        self.launch_after(party);
     }
 }

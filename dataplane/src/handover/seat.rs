@@ -16,7 +16,7 @@ use handover::messages::Fault;
 use handover::switch::StoodDown;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
-use shm_state::manifest::Manifest;
+use shm_state::manifest::{Manifest, Request};
 use shm_state::owner::{OwnerState, Party};
 use shm_state::segment::Segment;
 use std::io;
@@ -106,14 +106,14 @@ impl<R: FlowRecord> Seat<R> {
         if let Some((mut report, fifo, repair, spent)) = took_over {
             // What waited in the sockets comes first; where nothing did, nobody waits for it.
             if worker.has_arrivals() {
-                worker.turn().map_err(ring_fault)?;
+                worker.turn(true).map_err(ring_fault)?;
             }
             report.first_packet_ns = worker.first_packet_ns();
             outbox.tell(Event::TookOver { report: Box::new(report), fifo, repair, spent });
         }
         let mut moment = Moment::default();
         loop {
-            let taken = worker.turn().map_err(ring_fault)?;
+            let taken = worker.turn(moment.is_awaited()).map_err(ring_fault)?;
             if let Some(report) = worker.forwarder().recovered() {
                 outbox.tell(Event::Recovered { report: Box::new(report) });
             }
@@ -121,6 +121,7 @@ impl<R: FlowRecord> Seat<R> {
                 worker.finish().map_err(ring_fault)?;
                 return Ok(());
             }
+            let mut awaited = std::mem::take(&mut moment);
             let Some(request) = manifest.handover().request() else { continue };
             let Some(quiesce) = orders.expected(request.party) else { continue };
             if request.generation != generation {
@@ -131,10 +132,10 @@ impl<R: FlowRecord> Seat<R> {
                 generation = request.generation;
                 worker.resume(generation);
             }
-            if !moment.is_good(taken, now_ns()) {
+            if !awaited.is_good(request, taken, now_ns()) {
+                moment = awaited;
                 continue;
             }
-            moment = Moment::default();
             let standing = Standing { me, generation, worker: number, workers };
             match stand_down(&mut worker, &manifest, &orders, standing, request, quiesce).map_err(ring_fault)? {
                 StoodDown::Resumed(now) => {
@@ -160,7 +161,8 @@ impl<R: FlowRecord> Seat<R> {
 /// smaller.
 #[derive(Debug, Default)]
 struct Moment {
-    asked_ns: u64,
+    /// Who waits for it, and since when.
+    asked: Option<(Request, u64)>,
 }
 
 impl Moment {
@@ -169,12 +171,15 @@ impl Moment {
     /// Longest wait for a small batch.
     const PATIENCE_NS: u64 = 2_000_000;
 
+    fn is_awaited(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// Whether to stop now, after a batch of `taken`.
-    fn is_good(&mut self, taken: usize, now_ns: u64) -> bool {
-        if self.asked_ns == 0 {
-            self.asked_ns = now_ns;
-        }
-        taken <= Self::SMALL || now_ns - self.asked_ns >= Self::PATIENCE_NS
+    fn is_good(&mut self, request: Request, taken: usize, now_ns: u64) -> bool {
+        let (_, since) = *self.asked.take_if(|(other, _)| *other == request).get_or_insert((request, now_ns));
+        self.asked = Some((request, since));
+        taken <= Self::SMALL || now_ns.saturating_sub(since) >= Self::PATIENCE_NS
     }
 }
 

@@ -7,7 +7,7 @@ use handover::messages::{Fault, FieldCount, SwitchReport, TableWork};
 use handover::switch::{Failure, NewEffect, NewTold, Sides, TakeOver};
 use shm_state::manifest::{Manifest, Request};
 use shm_state::map::futex;
-use shm_state::owner::{Lost, Party};
+use shm_state::owner::{Lost, OwnerState, Party};
 use shm_state::recover::{Ledger, Repair, repair};
 use shm_state::translate::Copier;
 use std::sync::atomic::Ordering;
@@ -17,6 +17,8 @@ use std::time::Duration;
 const SPIN_NS: u64 = 100_000;
 /// What changed meanwhile is copied up to the last moment, as long as that takes no longer than this.
 const TOP_UP: Duration = Duration::from_micros(50);
+/// Longest sleep while the old process serves on: then what it wrote meanwhile is copied.
+const BREATH: Duration = Duration::from_micros(200);
 
 /// A switch that is ready to be made.
 #[derive(Debug)]
@@ -90,7 +92,10 @@ impl Switch {
                     NewTold::Done
                 }
                 NewEffect::Wait(most) => {
-                    futex::wait(&words.owner_bell, bell, Duration::from_nanos(most));
+                    futex::wait(&words.owner_bell, bell, Duration::from_nanos(most).min(BREATH));
+                    if manifest.owner().generation() == self.generation && !self.is_offered(manifest) {
+                        self.top_up();
+                    }
                     NewTold::Done
                 }
                 NewEffect::Repair => {
@@ -155,6 +160,10 @@ impl Switch {
         let owner = manifest.owner();
         // Somebody else's by now: not to be touched, and the word will not be won.
         (owner.holder() == Some(self.from)).then(|| repair(&mut self.ledger, owner.generation()))
+    }
+
+    fn is_offered(&self, manifest: &Manifest) -> bool {
+        matches!(manifest.owner(), OwnerState::Offered { .. })
     }
 
     fn top_up(&mut self) {

@@ -141,16 +141,17 @@ impl<R: FlowRecord> Worker<R> {
         self.forwarder.resume(generation);
     }
 
-    /// One turn of the packet loop. Returns how much it took.
+    /// One turn of the packet loop; with `hurry` it takes only what is there. Returns how much it took.
     ///
     /// # Errors
     /// What the kernel said to the ring itself; packets' own troubles are counted.
-    pub fn turn(&mut self) -> io::Result<usize> {
+    pub fn turn(&mut self, hurry: bool) -> io::Result<usize> {
         if !self.bell_armed {
             self.port.await_bell()?;
             self.bell_armed = true;
         }
-        self.port.wait(1, if self.forwarder.recovering() { IDLE_SCANNING } else { IDLE })?;
+        let patience = if self.forwarder.recovering() { IDLE_SCANNING } else { IDLE };
+        self.port.wait(u32::from(!hurry), if hurry { Duration::ZERO } else { patience })?;
         let now = now_ns();
         self.last_return_ns = now;
         self.settle();

@@ -16,7 +16,7 @@ use shm_state::prelude::SegmentId;
 use shm_state::schema::Schema;
 use shm_state::segment::Segment;
 use shm_state::table::{Index, Records, RecordsView, Shards};
-use shm_state::translate::{Copier, CopyError, IndexBuilder, Layer, Marking, Origin};
+use shm_state::translate::{Copier, CopyError, INDEX_BUILDER_SLOT_BYTES, IndexBuilder, Layer, Marking, Origin};
 
 /// A process that takes tables over.
 #[derive(Debug)]
@@ -70,9 +70,10 @@ impl<'a> Heir<'a> {
         let id = Index::id(FLOWS_INDEX);
         let old = self.inherited.flow_shards()?;
         let bytes = Shards::bytes(capacity, shards) as u64;
+        let builder = INDEX_BUILDER_SLOT_BYTES * capacity as u64;
         let reshaped = (old.capacity(), old.count()) != (capacity, shards);
         if reshaped {
-            let all = bytes + Records::<R>::bytes(capacity) as u64;
+            let all = bytes + builder + Records::<R>::bytes(capacity) as u64;
             memory::check(all, "another capacity or number of shards of table flows")?;
         }
         let copiers = self.copiers.len();
@@ -86,7 +87,7 @@ impl<'a> Heir<'a> {
             return FlowTable::join(records, old).map_err(|e| bad(id, &e));
         }
         if rekeyed {
-            memory::check(bytes, "other keys in table flows")?;
+            memory::check(bytes + builder, "other keys in table flows")?;
         }
         let rebuilt = old.another(capacity, shards).map_err(no_memory)?;
         let builder = IndexBuilder::new(rebuilt.clone(), |record: &[u8]| {

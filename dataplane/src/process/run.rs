@@ -341,6 +341,7 @@ impl<R: FlowRecord> Process<R> {
             Event::TookOver { report, fifo, repair, spent } => {
                 self.repair = repair;
                 self.spent = spent;
+                self.spent.iter_mut().for_each(Copier::unfollow);
                 let swap = self.successor.take().map_or(0, |successor| successor.swap);
                 tracing::info!(swap, blackout_us = report.blackout_ns / 1000, "took over");
                 self.control.say(Message::Activated(Activated { swap, report: *report }));

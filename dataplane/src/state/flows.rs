@@ -106,7 +106,8 @@ impl<R: FlowRecord> FlowTable<R> {
     /// How many flows there are.
     #[inline]
     pub fn live(&self) -> usize {
-        self.records.capacity() - self.shards.free()
+        // What lies in shared memory may be anything.
+        self.records.capacity().saturating_sub(self.shards.free())
     }
 
     /// The segments that hold the table: records, then one per shard.

@@ -33,9 +33,8 @@ impl FreeSlots {
     pub(super) fn format(index: &Index) {
         let (free, share, (shard, _)) = (Self::of(index), index.share(), index.shard());
         // The lowest slot on top.
-        let dealt = (0..share.capacity).rev().filter(|&slot| share.dealt_to(slot) == shard);
         let mut depth = 0;
-        for (slot, entry) in dealt.zip(free.entries()) {
+        for (slot, entry) in share.dealt(shard).zip(free.entries()) {
             entry.store(slot as u32, Ordering::Relaxed);
             depth += 1;
         }

@@ -6,6 +6,7 @@
 //! valid across processes and layouts, and a client cannot choose its buckets.
 
 use super::Slot;
+use super::marks::BLOCK_SLOTS;
 use crate::error::RegionError;
 use crate::map;
 use crate::prelude::{Kind, SegmentId};
@@ -23,8 +24,9 @@ const LINE: usize = 64;
 const OTHER_SHARDS: usize = 5;
 /// Shards of one table at most.
 pub const SHARDS_MAX: usize = 16;
-/// Neighbouring slots that are dealt to one shard together: as many as one byte of [`super::marks`] groups stands for, so
-/// that two shards have no cache line in common.
+/// Neighbouring slots that are dealt to one shard together: as many as one byte of [`super::marks`] groups stands for. A
+/// mark has one writer: with a worker for each shard, a block of slots that two shards have records in would need atomic
+/// marks.
 const STRETCH: usize = super::marks::GROUP_BLOCKS * super::marks::BLOCK_SLOTS;
 
 /// Both bucket choices and the tag of one key.
@@ -92,10 +94,18 @@ impl Share {
         self.free_off() + self.room() * 4
     }
 
-    /// Which shard has a slot that no record has had yet.
-    pub(super) fn dealt_to(self, slot: usize) -> usize {
-        let stretch = (self.capacity / (self.shards * 4)).clamp(1, STRETCH);
-        slot / stretch % self.shards
+    /// Slots that a shard has of those that no record has had yet, from the highest down: stretches in turn, whole blocks
+    /// of marks.
+    pub(super) fn dealt(self, shard: usize) -> impl Iterator<Item = usize> {
+        let Self { capacity, shards } = self;
+        let stretch = if shards == 1 { capacity } else { (capacity / (shards * 4)).clamp(1, STRETCH) };
+        let stretch = stretch.next_multiple_of(BLOCK_SLOTS).min(STRETCH.max(stretch));
+        let starts = (shard * stretch..capacity).step_by(stretch * shards);
+        let last = starts.len();
+        (0..last).rev().flat_map(move |at| {
+            let start = shard * stretch + at * stretch * shards;
+            (start..capacity.min(start + stretch)).rev()
+        })
     }
 }
 

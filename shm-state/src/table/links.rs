@@ -66,13 +66,13 @@ pub enum Disagreement {
         /// Its incarnation.
         incarnation: u32,
     },
-    /// The stack of free slots claims to be deeper than the table.
-    #[error("{depth} slots are said to be free, of {capacity}")]
+    /// The stack of free slots claims to be deeper than it can be.
+    #[error("{depth} slots are said to be free, where there is room for {room}")]
     FreeDepth {
         /// The claim.
         depth: u64,
-        /// Slots of the table.
-        capacity: u64,
+        /// Most that it can hold.
+        room: u64,
     },
     /// The stack names a slot that is not there, or not free.
     #[error("slot {slot} (incarnation {incarnation}) is among the free ones, but is {is}")]
@@ -162,10 +162,10 @@ fn entries(records: &RecordsView, index: &Index, named: &mut [bool], mut found: 
 /// Checks the stack of free slots of an index; adds which slots are in it.
 fn free_slots(records: &RecordsView, index: &Index, listed: &mut [bool], mut found: impl FnMut(Disagreement)) {
     let share = index.share();
-    let (capacity, room) = (share.capacity as u64, share.room() as u64);
+    let room = share.room() as u64;
     let depth = index.segment().words(0, HEADER_WORDS)[DEPTH].load(Ordering::Acquire);
     if depth > room {
-        found(Disagreement::FreeDepth { depth, capacity });
+        found(Disagreement::FreeDepth { depth, room });
     }
     let entries = index.segment().halves(share.free_off(), share.room());
     for entry in &entries[..depth.min(room) as usize] {

@@ -140,7 +140,7 @@ impl fmt::Display for Action {
             Self::Consumed { migration, spilt } => {
                 write!(f, "taken by migration `{migration}`{}", if *spilt { ", in part" } else { "" })
             }
-            Self::Dropped => f.write_str("dropped"),
+            Self::Dropped => f.write_str("not in the new layout"),
         }
     }
 }
@@ -166,8 +166,27 @@ pub struct FieldAction {
     /// What happens.
     #[serde(flatten)]
     pub action: Action,
-    /// Whether information of the source may be lost.
+    /// Whether the new layout may hold less than the old one.
     pub lossy: bool,
+    /// Whether the old value is kept beside the table, until a layout returns that has room for it.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub aside: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_not(flag: &bool) -> bool {
+    !flag
+}
+
+impl FieldAction {
+    /// What becomes of values that the new layout cannot hold, in two words; nothing where it holds all.
+    pub fn loss(&self) -> &'static str {
+        match (self.aside, self.lossy) {
+            (true, _) => "kept aside",
+            (false, true) => "may lose information",
+            (false, false) => "",
+        }
+    }
 }
 
 impl fmt::Display for FieldAction {

@@ -245,8 +245,8 @@ impl<'a> Compiler<'a> {
     }
 
     pub(super) fn done(&mut self, field: &Field, was: Option<String>, action: Action) {
-        let lossy = action.is_lossy();
-        self.fields.push(FieldAction { id: field.id(), field: field.name().to_string(), was, action, lossy });
+        let (lossy, aside) = (action.is_lossy(), action.keeps_aside());
+        self.fields.push(FieldAction { id: field.id(), field: field.name().to_string(), was, action, lossy, aside });
     }
 
     pub(super) fn excess(&mut self, to: &Field) -> Result<Excess, Refusal> {

@@ -289,6 +289,11 @@ impl Copier {
         self.layers.made.as_ref()
     }
 
+    /// The copy is in use: what followed it has its own memory back.
+    pub fn unfollow(&mut self) {
+        self.followers = Vec::new();
+    }
+
     /// The copy is in use for good, and nobody goes back to the source: secrets are overwritten there.
     pub fn retire(self) {
         if self.source.segment().prelude().is_secret() {

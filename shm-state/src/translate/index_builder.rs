@@ -8,11 +8,15 @@ use super::{Follower, Refusal, RefusalKind};
 use crate::table::{SHARDS_MAX, Shards, Slot};
 use std::fmt;
 
+/// Bytes of private memory that an [`IndexBuilder`] takes for each slot, until the copy is in use.
+pub const INDEX_BUILDER_SLOT_BYTES: u64 = (size_of::<u32>() + size_of::<u8>()) as u64;
+
 /// See the module. `F` gives a record's key in its canonical bytes.
 pub struct IndexBuilder<F> {
     shards: Shards,
-    /// Where each free slot lies, so that any of them can be taken out: the shard, and the place in its stack.
-    places: Vec<(u8, u32)>,
+    /// Where each free slot lies, so that any of them can be taken out: the place in the stack of a shard, and which one.
+    places: Vec<u32>,
+    holders: Vec<u8>,
     key: F,
     /// Records that found both their buckets full.
     homeless: u64,
@@ -29,15 +33,15 @@ impl<F> fmt::Debug for IndexBuilder<F> {
 impl<K: AsRef<[u8]>, F: Fn(&[u8]) -> K> IndexBuilder<F> {
     /// Fills `shards`, which are empty and have all slots free.
     pub fn new(shards: Shards, key: F) -> Self {
-        let mut places = vec![(0, 0); shards.capacity()];
+        let (mut places, mut holders) = (vec![0; shards.capacity()], vec![0; shards.capacity()]);
         for (number, shard) in (0..).zip(shards.list()) {
             for place in 0..shard.free.len() as u32 {
                 if let Some(slot) = shard.free.get(place as usize) {
-                    places[slot.at()] = (number, place);
+                    (places[slot.at()], holders[slot.at()]) = (place, number);
                 }
             }
         }
-        Self { shards, places, key, homeless: 0 }
+        Self { shards, places, holders, key, homeless: 0 }
     }
 
     fn enter(&mut self, slot: Slot, record: &[u8]) {
@@ -60,18 +64,18 @@ impl<K: AsRef<[u8]>, F: Fn(&[u8]) -> K> IndexBuilder<F> {
 
     /// Takes a slot out of its stack, wherever it lies: the top takes its place.
     fn take(&mut self, slot: Slot) {
-        let (shard, place) = self.places[slot.at()];
+        let (shard, place) = (self.holders[slot.at()], self.places[slot.at()]);
         let free = &mut self.shards.list_mut()[usize::from(shard)].free;
         let Some(top) = free.pop() else { return };
         if top != slot {
             free.put(place, top);
-            self.places[top.at()] = (shard, place);
+            self.places[top.at()] = place;
         }
     }
 
     fn give_back(&mut self, slot: Slot, shard: usize) {
         let free = &mut self.shards.list_mut()[shard].free;
-        self.places[slot.at()] = (shard as u8, free.len() as u32);
+        (self.places[slot.at()], self.holders[slot.at()]) = (free.len() as u32, shard as u8);
         free.push(slot);
     }
 }

@@ -38,7 +38,7 @@ pub use action::{Action, FieldAction};
 pub use aside::Layer;
 pub use converge::{Converge, Remainder, Verdict};
 pub use copier::{Copier, CopyError, Follower, Marking, Origin, Pass};
-pub use index_builder::IndexBuilder;
+pub use index_builder::{INDEX_BUILDER_SLOT_BYTES, IndexBuilder};
 pub use loss::{FieldCount, Loss, LossReport, RowMarks, SlotLosses};
 pub use plan::Plan;
 pub use refusal::{Refusal, RefusalKind};

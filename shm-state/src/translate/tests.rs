@@ -89,7 +89,7 @@ fn a_dry_run_says_what_happens_to_each_field() {
             "last_seen: converted us → ns, refused if a value does not fit",
             "class: defaulted to 3",
             "assured: computed by `assured`",
-            "route_hint: dropped",
+            "route_hint: not in the new layout",
         ]
     );
     assert!(up.lossy() && !up.is_identity());
@@ -100,8 +100,8 @@ fn a_dry_run_says_what_happens_to_each_field() {
             "packets_up: narrowed u64 → u32, clamped and counted where it does not fit",
             "last_seen: converted ns → us, rounded down",
             "route_hint: defaulted to 0",
-            "class: dropped",
-            "assured: dropped",
+            "class: not in the new layout",
+            "assured: not in the new layout",
         ]
     );
     let json = serde_json::to_string(&up.fields()[3]).expect("serialises");

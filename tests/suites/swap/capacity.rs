@@ -73,6 +73,25 @@ fn shards_become_more_and_fewer_under_load_with_and_without_another_layout() {
     world.ctl().json(["state", "verify"]).expect(exit::OK);
 }
 
+/// The config names fewer shards when a dataplane dies: its heir makes the table anew, and the heir of that one, too, finds
+/// just the shards that there are.
+#[test]
+fn a_death_may_change_the_shards_and_the_next_death_as_well() {
+    let mut scene = Scene::new(|config| config.limits.shards = 4);
+    scene.load.await_more(300);
+    let flows = scene.world.status().number("/flows_live");
+    for shards in [2, 2, 8] {
+        rewrite(&mut scene, 4096, shards);
+        kill(&scene.world);
+        let stats = scene.world.ctl().json(["state", "stats"]).expect(exit::OK).document();
+        assert_eq!(stats.list("/indexes").len() as u64, shards, "{stats:#}");
+        assert!(scene.world.status().number("/flows_live") >= flows, "flows outlive every death");
+        scene.load.await_more(300);
+    }
+    scene.world.ctl().json(["state", "verify"]).expect(exit::OK);
+    scene.load.stop();
+}
+
 #[test]
 fn less_room_than_records_is_refused_with_the_numbers_before_anybody_stops() {
     let mut scene = Scene::new(|config| config.limits.flows_max = 4096);

@@ -10,5 +10,6 @@ mod flows;
 mod load;
 mod overlap;
 mod plans;
+mod rollback;
 mod scene;
 mod shapes;

@@ -66,9 +66,18 @@ fn the_plan_up_again_widens_converts_computes_and_defaults() {
     for field in table(&plan, "flows").list("/fields") {
         assert!(text.contains(field.text("/field")), "{field:#} in\n{text}");
     }
-    for word in
-        ["flows", "translated", "1 → 2", "shared", "copied", "widened", "converted", "computed", "default", "dropped"]
-    {
+    for word in [
+        "flows",
+        "translated",
+        "1 → 2",
+        "shared",
+        "copied",
+        "widened",
+        "converted",
+        "computed",
+        "default",
+        "kept aside",
+    ] {
         assert!(text.contains(word), "\"{word}\" in\n{text}");
     }
     assert!(text.contains("Nothing was changed"), "{text}");

@@ -157,7 +157,8 @@ impl StandDown {
             // Where not every worker has stopped there is no offer yet; the generation rises all the same, so that the
             // others see that it is over.
             (At::Withdrawing, OldTold::Stepped(None)) => At::Renewing,
-            (At::Renewing, OldTold::Stepped(None)) => At::Looking,
+            // Somebody was faster; or the word is none that there is anything to do about.
+            (At::Renewing, OldTold::Stepped(None)) => At::Sleeping,
             (At::Withdrawing | At::Renewing, OldTold::Stepped(Some(generation))) => At::RingingBack(generation),
             (At::RingingBack(generation), OldTold::Done) => At::Over(StoodDown::Resumed(generation)),
             (at, told) => panic!("{told:?} is no answer to {at:?}"),

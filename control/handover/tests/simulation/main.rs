@@ -10,6 +10,8 @@
 //! ended once, committed, undone with a reason or refused with one; one process serves, the others are gone, and no
 //! packet waits.
 //!
+//! Not modelled is what the supervisor holds for whom, segments and sockets: the suites with real processes see to that.
+//!
 //! `SIM_SEED` replays one seed, with a line for each step; `SIM_SEEDS` says how many are tried.
 
 mod dataplane;

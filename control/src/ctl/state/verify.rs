@@ -15,7 +15,7 @@ use shm_state::directory::Directory;
 use shm_state::manifest::Manifest;
 use shm_state::prelude::{Kind, SegmentId};
 use shm_state::row::RowView;
-use shm_state::table::{Index, RecordsView, Slot, links};
+use shm_state::table::{Index, RecordsView, Shards, Slot, links};
 use shm_state::translate::Layer;
 
 use super::source::{Copied, Named, copy, enough_memory, files, twice};
@@ -213,11 +213,15 @@ fn together(all: &[Copied], findings: &mut Findings) {
             |copied: &&Copied| (copied.segment.id().kind, copied.segment.id().table) == (Kind::Index, linked::INDEX);
         let attached =
             all.iter().filter(is_index).map(|copied| Some((copied, Index::attach(copied.segment.clone()).ok()?)));
-        // Where one cannot be read, nothing can be said of what it may name.
+        // One that cannot be read was told of above.
         if let Some(shards) = attached.collect::<Option<Vec<_>>>().filter(|shards| !shards.is_empty()) {
             let (names, indexes): (Vec<_>, Vec<_>) =
                 shards.into_iter().map(|(copied, index)| (&copied.name, index)).unzip();
-            links::disagreements(&view, &indexes, |at, found| findings.add(names[at], found));
+            match Shards::join(indexes.clone()) {
+                Ok(_) => links::disagreements(&view, &indexes, |at, found| findings.add(names[at], found)),
+                // One is missing, or of another table: nothing can be said of what it may name.
+                Err(error) => findings.add(names[0], error),
+            }
         }
         if let Some(copied) = find(Kind::Identities, linked::IDENTITIES)
             && let Ok(rows) = identities::read(&copied.segment)

@@ -88,7 +88,7 @@ fn each_way_to_disagree_is_found() {
 
     let table = Table::new();
     table.index.segment().words(0, HEADER_WORDS)[DEPTH].store(1 << 40, Ordering::Relaxed);
-    assert!(table.found().contains(&Disagreement::FreeDepth { depth: 1 << 40, capacity: SLOTS }));
+    assert!(table.found().contains(&Disagreement::FreeDepth { depth: 1 << 40, room: SLOTS }));
 
     let table = Table::new();
     let other = Index::create([0; 16], 10, 5, [3; 16]).expect("an index");
