@@ -8,7 +8,7 @@
 mod new;
 mod old;
 
-pub use new::{Failure, NewEffect, NewTold, TakeOver, Won};
+pub use new::{Failure, MARGIN, NewEffect, NewTold, TakeOver, Won};
 pub use old::{OldEffect, OldTold, StandDown, StoodDown};
 
 use shm_state::owner::{OwnerState, Party};

@@ -168,8 +168,9 @@ struct Moment {
 impl Moment {
     /// Completions that are sent in the time that the rest of a switch takes.
     const SMALL: usize = 16;
-    /// Longest wait for a small batch.
-    const PATIENCE_NS: u64 = 2_000_000;
+    /// Longest wait for a small batch: a burst of thousands is worked off by then. Well below what the successor waits
+    /// beyond the time that this process stands still ([`handover::switch::MARGIN`]).
+    const PATIENCE_NS: u64 = handover::switch::MARGIN / 2;
 
     fn is_awaited(&self) -> bool {
         self.asked.is_some()

@@ -3,8 +3,9 @@
 use super::{Nanos, Sides};
 use shm_state::owner::OwnerState;
 
-/// Beyond the old process's own patience, so that it is the one to withdraw.
-const MARGIN: Nanos = 50_000_000;
+/// How much longer the new process waits than the old one stands still: so that the old one is the one to withdraw, and has
+/// time to choose a good moment to stop.
+pub const MARGIN: Nanos = 200_000_000;
 /// Longest sleep while the offer is waited for.
 const SLEEP_MAX: Nanos = 5_000_000;
 
