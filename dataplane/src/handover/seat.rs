@@ -6,7 +6,6 @@ use super::stand_down::{Standing, stand_down, withdrawn};
 use super::take_over::{Switch, Won};
 use crate::config::Scheduling;
 use crate::core::forward::Forwarder;
-use crate::io::clock::now_ns;
 use crate::io::sched;
 use crate::io::socket_set::SocketSet;
 use crate::io::uring::IoShape;
@@ -22,6 +21,12 @@ use shm_state::segment::Segment;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+/// Datagrams that a worker takes last before it stops, where many wait.
+const LAST: u16 = 16;
+/// Datagrams that a successor takes when it enters first: what is more waits for its first turn, which comes at once.
+const FIRST: u16 = 64;
 
 /// All that a worker thread needs.
 #[derive(Debug)]
@@ -80,6 +85,7 @@ impl<R: FlowRecord> Seat<R> {
                 // it has to come to its turn although that one never pauses. Waiting costs nobody anything.
                 pin(cpu)?;
                 let fifo = schedule(scheduling, sched::fifo_above)?;
+                worker.narrow(FIRST);
                 outbox.tell(Event::Armed);
                 // The sender is dropped when the swap is off.
                 let Ok(switch) = switch.recv() else { return Ok(()) };
@@ -106,14 +112,13 @@ impl<R: FlowRecord> Seat<R> {
         if let Some((mut report, fifo, repair, spent)) = took_over {
             // What waited in the sockets comes first; where nothing did, nobody waits for it.
             if worker.has_arrivals() {
-                worker.turn(true).map_err(ring_fault)?;
+                worker.turn().map_err(ring_fault)?;
             }
             report.first_packet_ns = worker.first_packet_ns();
             outbox.tell(Event::TookOver { report: Box::new(report), fifo, repair, spent });
         }
-        let mut moment = Moment::default();
         loop {
-            let taken = worker.turn(moment.is_awaited()).map_err(ring_fault)?;
+            let taken = worker.turn().map_err(ring_fault)?;
             if let Some(report) = worker.forwarder().recovered() {
                 outbox.tell(Event::Recovered { report: Box::new(report) });
             }
@@ -121,19 +126,17 @@ impl<R: FlowRecord> Seat<R> {
                 worker.finish().map_err(ring_fault)?;
                 return Ok(());
             }
-            let mut awaited = std::mem::take(&mut moment);
-            let Some(request) = manifest.handover().request() else { continue };
-            let Some(quiesce) = orders.expected(request.party) else { continue };
+            let Some((request, quiesce)) = asked(&manifest, &orders, me, generation) else {
+                worker.widen();
+                continue;
+            };
             if request.generation != generation {
-                // Another worker of this process may have resumed meanwhile, under a later generation.
-                if manifest.owner() != (OwnerState::Held { party: me, generation: request.generation }) {
-                    continue;
-                }
                 generation = request.generation;
                 worker.resume(generation);
             }
-            if !awaited.is_good(request, taken, now_ns()) {
-                moment = awaited;
+            // What comes after the last batch was taken waits until that batch is sent: after a large one only a little more
+            // is taken, and that is the last.
+            if taken > usize::from(LAST) && !worker.is_narrow() && worker.narrow(LAST) {
                 continue;
             }
             let standing = Standing { me, generation, worker: number, workers };
@@ -156,32 +159,13 @@ impl<R: FlowRecord> Seat<R> {
     }
 }
 
-/// When to stop once one is asked to. What comes after the last batch was taken waits until that batch is sent and the
-/// successor has entered: so a small batch is the one to stop after. Where a burst has to be worked off, the next ones are
-/// smaller.
-#[derive(Debug, Default)]
-struct Moment {
-    /// Who waits for it, and since when.
-    asked: Option<(Request, u64)>,
-}
-
-impl Moment {
-    /// Completions that are sent in the time that the rest of a switch takes.
-    const SMALL: usize = 16;
-    /// Longest wait for a small batch: a burst of thousands is worked off by then. Well below what the successor waits
-    /// beyond the time that this process stands still ([`handover::switch::MARGIN`]).
-    const PATIENCE_NS: u64 = handover::switch::MARGIN / 2;
-
-    fn is_awaited(&self) -> bool {
-        self.asked.is_some()
-    }
-
-    /// Whether to stop now, after a batch of `taken`.
-    fn is_good(&mut self, request: Request, taken: usize, now_ns: u64) -> bool {
-        let (_, since) = *self.asked.take_if(|(other, _)| *other == request).get_or_insert((request, now_ns));
-        self.asked = Some((request, since));
-        taken <= Self::SMALL || now_ns.saturating_sub(since) >= Self::PATIENCE_NS
-    }
+/// The request to stop that this worker, serving as `generation`, has to heed.
+fn asked(manifest: &Manifest, orders: &Orders, me: Party, generation: u64) -> Option<(Request, Duration)> {
+    let request = manifest.handover().request()?;
+    let quiesce = orders.expected(request.party)?;
+    // Another worker of this process may have resumed meanwhile, under a later generation.
+    let held = OwnerState::Held { party: me, generation: request.generation };
+    (request.generation == generation || manifest.owner() == held).then_some((request, quiesce))
 }
 
 /// Taking down rings and mappings must not disturb whoever serves, nor wait for its processor.

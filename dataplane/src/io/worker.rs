@@ -73,6 +73,10 @@ pub struct Worker<R> {
     bell_armed: bool,
     /// While stopping, a receive that has to be armed again must not take anything.
     stopping: bool,
+    /// Only a few buffers are shown to the kernel: receives end for want of one.
+    narrow: bool,
+    /// The completions that say so may still be there.
+    was_narrow: bool,
 }
 
 /// Sends since the last settlement, counted then.
@@ -109,6 +113,8 @@ impl<R: FlowRecord> Worker<R> {
             overflowed: 0,
             bell_armed: false,
             stopping: false,
+            narrow: false,
+            was_narrow: false,
         })
     }
 
@@ -136,27 +142,54 @@ impl<R: FlowRecord> Worker<R> {
         Ok(now)
     }
 
+    /// Takes at most so many datagrams from now on. What is taken last before a switch is what everything after it waits
+    /// for, and what is taken first after it is what the first packet waits for. False when that is not possible now.
+    pub fn narrow(&mut self, datagrams: u16) -> bool {
+        let done = self.port.narrow(datagrams);
+        self.narrow |= done;
+        self.was_narrow |= done;
+        done
+    }
+
+    /// Takes what comes again.
+    pub fn widen(&mut self) {
+        if std::mem::take(&mut self.narrow) {
+            self.port.widen();
+        }
+    }
+
+    /// Whether it takes only a few datagrams now.
+    pub fn is_narrow(&self) -> bool {
+        self.narrow
+    }
+
     /// The tables are this worker's from now on, as `generation`.
     pub fn resume(&mut self, generation: u64) {
         self.forwarder.resume(generation);
+        self.widen();
     }
 
-    /// One turn of the packet loop; with `hurry` it takes only what is there. Returns how much it took.
+    /// One turn of the packet loop. Returns how much it took.
     ///
     /// # Errors
     /// What the kernel said to the ring itself; packets' own troubles are counted.
-    pub fn turn(&mut self, hurry: bool) -> io::Result<usize> {
+    pub fn turn(&mut self) -> io::Result<usize> {
         if !self.bell_armed {
             self.port.await_bell()?;
             self.bell_armed = true;
         }
         let patience = if self.forwarder.recovering() { IDLE_SCANNING } else { IDLE };
-        self.port.wait(u32::from(!hurry), if hurry { Duration::ZERO } else { patience })?;
+        // A switch waits for the few that are still taken.
+        self.port.wait(u32::from(!self.narrow), if self.narrow { Duration::ZERO } else { patience })?;
         let now = now_ns();
         self.last_return_ns = now;
         self.settle();
         let taken = self.forward_all(now)?;
         count(&mut self.forwarder.counters().turns, 1);
+        // A successor waits: what is owed to the tables is done by it.
+        if self.manifest().handover().request().is_some() {
+            return Ok(taken);
+        }
         self.sweep(now, if taken < BUSY { SWEEP_SLOTS } else { SWEEP_SLOTS_BUSY });
         if self.forwarder.recovering() {
             self.forwarder.recover(if taken < BUSY { SCAN_STEPS } else { SCAN_STEPS_BUSY }, now);
@@ -179,6 +212,7 @@ impl<R: FlowRecord> Worker<R> {
         self.stopping = true;
         loop {
             self.forward_all(now)?;
+            self.narrow(0);
             self.port.submit()?;
             self.settle();
             if self.port.ready() == 0 {
@@ -241,6 +275,7 @@ impl<R: FlowRecord> Worker<R> {
             self.port.advance(count);
             done += count;
         }
+        self.was_narrow = self.narrow;
         let overflowed = self.port.overflowed();
         if overflowed != self.overflowed {
             count(&mut self.forwarder.counters().cq_overflow, u64::from(overflowed.wrapping_sub(self.overflowed)));
@@ -282,6 +317,9 @@ impl<R: FlowRecord> Worker<R> {
     fn ended(&mut self, socket: u32, result: i32) {
         self.rearm.push(socket);
         if result == -libc::ENOBUFS {
+            if self.was_narrow {
+                return;
+            }
             count(&mut self.forwarder.counters().no_buffers, 1);
         } else if result < 0 {
             self.sockets.drain_errors(socket as usize, |error| self.forwarder.path_error(&error));

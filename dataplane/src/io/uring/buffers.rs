@@ -11,7 +11,12 @@ use std::sync::atomic::{AtomicU16, Ordering};
 pub struct BufferRing {
     segment: Segment,
     shape: IoShape,
+    /// Buffers given to the kernel so far, wrapping.
     tail: u16,
+    /// Buffers that completions have named so far, wrapping: where the kernel is, once none of them waits in the queue.
+    taken: u16,
+    /// How many the kernel may see.
+    window: u16,
 }
 
 /// Buffer group of a worker's ring; there is one.
@@ -35,7 +40,7 @@ impl BufferRing {
     pub fn new(ring: &Ring, segment: &Segment, shape: &IoShape) -> io::Result<Self> {
         assert!(shape.buffers.is_power_of_two() && shape.buffers <= 1 << 15);
         setup::register_buffers(ring.raw_fd(), segment.address(shape.buffer_ring_off()), shape.buffers, GROUP)?;
-        let mut buffers = Self { segment: segment.clone(), shape: *shape, tail: 0 };
+        let mut buffers = Self { segment: segment.clone(), shape: *shape, tail: 0, taken: 0, window: u16::MAX };
         for buffer in 0..shape.buffers {
             buffers.give(buffer as u16);
         }
@@ -63,14 +68,29 @@ impl BufferRing {
         self.tail = self.tail.wrapping_add(1);
     }
 
-    /// Lets the kernel see the buffers given back.
+    /// A completion has named a buffer.
+    #[inline]
+    pub fn took(&mut self) {
+        self.taken = self.taken.wrapping_add(1);
+    }
+
+    /// Lets the kernel see only so many buffers from now on. Only while no completion waits that names one: the kernel
+    /// must not find the end of the ring before the place where it is.
+    pub fn narrow(&mut self, window: u16) {
+        self.window = window;
+        self.publish();
+    }
+
+    /// Lets the kernel see the buffers given back, as far as it may.
     #[inline]
     pub fn publish(&mut self) {
+        let free = self.tail.wrapping_sub(self.taken);
+        let tail_seen = self.taken.wrapping_add(free.min(self.window));
         let entry = self.segment.address(self.shape.buffer_ring_off()) as *mut Entry;
         // SAFETY: the tail is the last half word of entry 0, inside the buffer ring's memory, 2-byte aligned; it is only
         // ever accessed as an atomic, by the kernel and here.
         let tail = unsafe { AtomicU16::from_ptr(&raw mut (*entry).tail) };
-        tail.store(self.tail, Ordering::Release);
+        tail.store(tail_seen, Ordering::Release);
     }
 
     /// The first `len` bytes of a buffer that a completion named.

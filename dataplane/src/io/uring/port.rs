@@ -166,6 +166,7 @@ impl Port {
             RECEIVE => {
                 if let Some(buffer) = completion.buffer() {
                     self.held.push(buffer);
+                    self.buffers.took();
                 }
                 Event::Receive { socket: completion.user_data as u32, completion }
             }
@@ -219,6 +220,24 @@ impl Port {
             self.buffers.give(buffer);
         }
         self.buffers.publish();
+    }
+
+    /// From now on takes at most so many datagrams, until [`Port::widen`]; a receive that finds no buffer ends. False when
+    /// that is not possible now, because completions wait.
+    ///
+    /// The kernel looks for buffers only while the ring's thread is in it (DEFER_TASKRUN), so the ring's end may be moved
+    /// back in between.
+    pub fn narrow(&mut self, datagrams: u16) -> bool {
+        let possible = self.ring.ready() == 0 && self.ring.overflowed() == 0;
+        if possible {
+            self.buffers.narrow(datagrams);
+        }
+        possible
+    }
+
+    /// Takes as many datagrams as there are buffers again.
+    pub fn widen(&mut self) {
+        self.buffers.narrow(u16::MAX);
     }
 
     /// Completions that had no room in the queue so far.
