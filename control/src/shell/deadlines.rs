@@ -33,6 +33,8 @@ impl Supervisor {
             return;
         }
         self.timer = None;
+        // A start that has not begun does not begin any more.
+        self.launch.take_if(|launch| launch.is_waiting());
         self.stopping = Some(Instant::now() + STOP_PATIENCE);
         for child in self.children.values_mut() {
             child.send(Message::Stop(Stop {}));

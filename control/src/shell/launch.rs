@@ -53,6 +53,11 @@ impl Launch {
         self.party
     }
 
+    /// It waits for a killed process to be gone.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.after.is_some()
+    }
+
     pub(super) fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -200,7 +205,7 @@ impl Supervisor {
             }
             Message::Refused(refused) => {
                 // Memory that another process still has comes free; all else will be refused again.
-                launch.futile = refused.error.code != "not-enough-memory";
+                launch.futile |= refused.error.code != "not-enough-memory";
                 launch.words = Some(refused.error);
             }
             Message::Undone(undone) => launch.words = Some(undone.error),
@@ -249,7 +254,7 @@ impl Supervisor {
 
     pub(super) fn launch_late(&mut self) {
         let timeout = self.config.phase_timeout;
-        if let Some(launch) = self.launch.take_if(|launch| launch.after.is_some()) {
+        if let Some(launch) = self.launch.take_if(|launch| launch.is_waiting()) {
             return self.begin(Launch { after: None, ..launch });
         }
         let Some(launch) = &mut self.launch else { return };

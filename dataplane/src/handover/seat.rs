@@ -128,6 +128,7 @@ impl<R: FlowRecord> Seat<R> {
             }
             let Some((request, quiesce)) = asked(&manifest, &orders, me, generation) else {
                 worker.widen();
+                worker.tend(taken);
                 continue;
             };
             if request.generation != generation {

@@ -93,7 +93,7 @@ impl Switch {
                 }
                 NewEffect::Wait(most) => {
                     futex::wait(&words.owner_bell, bell, Duration::from_nanos(most).min(BREATH));
-                    if manifest.owner().generation() == self.generation && !self.is_offered(manifest) {
+                    if manifest.owner() == (OwnerState::Held { party: self.from, generation: self.generation }) {
                         self.top_up();
                     }
                     NewTold::Done
@@ -160,10 +160,6 @@ impl Switch {
         let owner = manifest.owner();
         // Somebody else's by now: not to be touched, and the word will not be won.
         (owner.holder() == Some(self.from)).then(|| repair(&mut self.ledger, owner.generation()))
-    }
-
-    fn is_offered(&self, manifest: &Manifest) -> bool {
-        matches!(manifest.owner(), OwnerState::Offered { .. })
     }
 
     fn top_up(&mut self) {

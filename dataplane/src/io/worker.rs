@@ -186,15 +186,17 @@ impl<R: FlowRecord> Worker<R> {
         self.settle();
         let taken = self.forward_all(now)?;
         count(&mut self.forwarder.counters().turns, 1);
-        // A successor waits: what is owed to the tables is done by it.
-        if self.manifest().handover().request().is_some() {
-            return Ok(taken);
-        }
+        Ok(taken)
+    }
+
+    /// What is owed to the tables, after a turn that took so much: expiry, and the full scan. Not when a successor waits: it
+    /// would be part of the blackout, and is owed to the successor's tables as well.
+    pub fn tend(&mut self, taken: usize) {
+        let now = self.last_return_ns;
         self.sweep(now, if taken < BUSY { SWEEP_SLOTS } else { SWEEP_SLOTS_BUSY });
         if self.forwarder.recovering() {
             self.forwarder.recover(if taken < BUSY { SCAN_STEPS } else { SCAN_STEPS_BUSY }, now);
         }
-        Ok(taken)
     }
 
     /// Whether something has come that was not forwarded yet.

@@ -87,7 +87,7 @@ enum At {
     ToppingUp,
     Asking,
     Looking,
-    Waiting,
+    Waiting(Nanos),
     Repairing,
     Translating,
     Winning,
@@ -130,7 +130,7 @@ impl TakeOver {
             At::ToppingUp => NewEffect::TopUp,
             At::Asking => NewEffect::Ask,
             At::Looking => NewEffect::Look,
-            At::Waiting => NewEffect::Wait(SLEEP_MAX),
+            At::Waiting(most) => NewEffect::Wait(most),
             At::Repairing => NewEffect::Repair,
             At::Translating => NewEffect::Translate,
             At::Winning if self.dead => NewEffect::Inherit,
@@ -146,21 +146,20 @@ impl TakeOver {
     /// # Panics
     /// When the answer is not one to the effect: the shell's bug.
     pub fn step(&mut self, told: NewTold) -> NewEffect {
-        let (next, effect) = self.next(told);
-        self.at = next;
-        effect.unwrap_or_else(|| self.effect())
+        self.at = self.next(told);
+        self.effect()
     }
 
-    fn next(&mut self, told: NewTold) -> (At, Option<NewEffect>) {
-        let next = match (self.at, told) {
+    fn next(&mut self, told: NewTold) -> At {
+        match (self.at, told) {
             (At::ToppingUp, NewTold::Done) if self.dead => At::Repairing,
             (At::ToppingUp, NewTold::Done) => At::Asking,
             (At::Asking, NewTold::Asked { now }) => {
                 self.asked = now;
                 At::Looking
             }
-            (At::Looking, NewTold::Seen { owner, now }) => return self.seen(owner, now),
-            (At::Waiting, NewTold::Done) => At::Looking,
+            (At::Looking, NewTold::Seen { owner, now }) => self.seen(owner, now),
+            (At::Waiting(_), NewTold::Done) => At::Looking,
             (At::Repairing, NewTold::Done) => At::Translating,
             (At::Translating, NewTold::Done) => At::Winning,
             // The old process need not wait for its deadline.
@@ -170,21 +169,20 @@ impl TakeOver {
             (At::Forgetting(how), NewTold::Done) => At::Ringing(how),
             (At::Ringing(how), NewTold::Done) => At::Over(how),
             (at, told) => panic!("{told:?} is no answer to {at:?}"),
-        };
-        (next, None)
+        }
     }
 
-    fn seen(&self, owner: OwnerState, now: Nanos) -> (At, Option<NewEffect>) {
+    fn seen(&self, owner: OwnerState, now: Nanos) -> At {
         if self.sides.offered(owner) {
-            return (At::Translating, None);
+            return At::Translating;
         }
         if !self.sides.untouched(owner) {
-            return (At::Forgetting(Err(Failure::Changed(owner))), None);
+            return At::Forgetting(Err(Failure::Changed(owner)));
         }
         let deadline = self.asked.saturating_add(self.patience).saturating_add(MARGIN);
         if now >= deadline {
-            return (At::Forgetting(Err(Failure::Late { waited: self.waited(now) })), None);
+            return At::Forgetting(Err(Failure::Late { waited: self.waited(now) }));
         }
-        (At::Waiting, Some(NewEffect::Wait((deadline - now).min(SLEEP_MAX))))
+        At::Waiting((deadline - now).min(SLEEP_MAX))
     }
 }

@@ -82,7 +82,7 @@ enum At {
     Offering,
     Ringing,
     Looking,
-    Sleeping,
+    Sleeping(Nanos),
     Forgetting,
     Withdrawing,
     Renewing,
@@ -119,7 +119,7 @@ impl StandDown {
             At::Offering => OldEffect::Offer,
             At::Ringing | At::RingingBack(_) => OldEffect::Ring,
             At::Looking => OldEffect::Look,
-            At::Sleeping => OldEffect::Sleep(SLEEP_MIN),
+            At::Sleeping(most) => OldEffect::Sleep(most),
             At::Forgetting => OldEffect::Forget,
             At::Withdrawing => OldEffect::Withdraw,
             At::Renewing => OldEffect::Renew,
@@ -132,13 +132,12 @@ impl StandDown {
     /// # Panics
     /// When the answer is not one to the effect: the shell's bug.
     pub fn step(&mut self, told: OldTold) -> OldEffect {
-        let (next, effect) = self.next(told);
-        self.at = next;
-        effect.unwrap_or_else(|| self.effect())
+        self.at = self.next(told);
+        self.effect()
     }
 
-    fn next(&mut self, told: OldTold) -> (At, Option<OldEffect>) {
-        let next = match (self.at, told) {
+    fn next(&mut self, told: OldTold) -> At {
+        match (self.at, told) {
             (At::Finishing, OldTold::Finished { now }) => {
                 self.deadline = now.saturating_add(self.patience);
                 At::Stopping
@@ -148,7 +147,7 @@ impl StandDown {
             // Of two that both saw all stopped, one offers; the other finds the word changed.
             (At::Offering, OldTold::Stepped(Some(_))) => At::Ringing,
             (At::Offering, OldTold::Stepped(None)) => At::Looking,
-            (At::Ringing | At::Sleeping, OldTold::Done) => At::Looking,
+            (At::Ringing | At::Sleeping(_), OldTold::Done) => At::Looking,
             (At::Looking, OldTold::Seen { owner, wanted, ending, now }) => {
                 return self.seen(owner, wanted, ending, now);
             }
@@ -158,30 +157,28 @@ impl StandDown {
             // others see that it is over.
             (At::Withdrawing, OldTold::Stepped(None)) => At::Renewing,
             // Somebody was faster; or the word is none that there is anything to do about.
-            (At::Renewing, OldTold::Stepped(None)) => At::Sleeping,
+            (At::Renewing, OldTold::Stepped(None)) => At::Sleeping(SLEEP_MIN),
             (At::Withdrawing | At::Renewing, OldTold::Stepped(Some(generation))) => At::RingingBack(generation),
             (At::RingingBack(generation), OldTold::Done) => At::Over(StoodDown::Resumed(generation)),
             (at, told) => panic!("{told:?} is no answer to {at:?}"),
-        };
-        (next, None)
+        }
     }
 
-    fn seen(&self, owner: OwnerState, wanted: bool, ending: bool, now: Nanos) -> (At, Option<OldEffect>) {
+    fn seen(&self, owner: OwnerState, wanted: bool, ending: bool, now: Nanos) -> At {
         let Sides { old, generation, .. } = self.sides;
         match owner {
             OwnerState::Held { party, generation } if party != old => {
-                return (At::Over(StoodDown::Parked(generation)), None);
+                return At::Over(StoodDown::Parked(generation));
             }
             OwnerState::Held { generation: now, .. } if now > generation => {
-                return (At::Over(StoodDown::Resumed(now)), None);
+                return At::Over(StoodDown::Resumed(now));
             }
             _ => {}
         }
         // A successor that gives up takes its request back.
         if !wanted || ending || now >= self.deadline {
-            return (At::Forgetting, None);
+            return At::Forgetting;
         }
-        let sleep = self.deadline.saturating_sub(now).clamp(SLEEP_MIN, SLEEP_MAX);
-        (At::Sleeping, Some(OldEffect::Sleep(sleep)))
+        At::Sleeping(self.deadline.saturating_sub(now).clamp(SLEEP_MIN, SLEEP_MAX))
     }
 }
