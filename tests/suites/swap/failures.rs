@@ -1,11 +1,18 @@
 //! Swaps that fail before the new process has won: the old one serves on, and the operator reads why.
 
 use nix::sys::signal::Signal;
+use shm_state::manifest::{MANIFEST, Manifest, Request};
+use shm_state::owner::Party;
+use tests::backend::Backend;
 use tests::build::executables;
+use tests::config::Config;
 use tests::ctl::exit;
 use tests::json::At;
 use tests::process::{assert_gone, signal};
-use tests::wait::until_true;
+use tests::region::segment_of;
+use tests::udp::Udp;
+use tests::wait::{until, until_true};
+use tests::world::World;
 
 use crate::scene::{SHORT, Scene, ended, swap_to};
 
@@ -135,4 +142,23 @@ fn counts_of_outcomes_and_reports_tell_all_of_it() {
     let Scene { mut world, .. } = scene;
     let serving = status.number("/dataplane/pid") as u32;
     until_true("no process is left but the one that serves", || world.controld().children() == [serving]);
+}
+
+/// A request to stop that somebody left behind, or that something wrote there: nobody heeds it, and the service is as
+/// always, expiry and the next swap included.
+#[test]
+fn a_request_of_nobody_changes_nothing() {
+    let backends = Backend::several(1);
+    let mut config = Config::new(backends.iter().map(Backend::address));
+    config.listener[0].idle_timeout = "300ms".to_owned();
+    let world = World::start(config);
+    let manifest = Manifest::attach(segment_of(world.dataplane_pid(), MANIFEST)).expect("a manifest");
+    let generation = manifest.owner().generation();
+    manifest.handover().ask(Request { party: Party::new(99).expect("a party"), generation });
+    Udp::v4().ask(b"begins a flow", world.config.front());
+    assert_eq!(world.status().number("/flows_live"), 1);
+    until("the flow has expired", || (world.status().number("/flows_live") == 0).then_some(()));
+    assert!(manifest.handover().request().is_some(), "it stands all the while");
+    world.swap(&executables().dataplane_v1);
+    Udp::v4().ask(b"begins another", world.config.front());
 }

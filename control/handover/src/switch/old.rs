@@ -148,9 +148,7 @@ impl StandDown {
             (At::Offering, OldTold::Stepped(Some(_))) => At::Ringing,
             (At::Offering, OldTold::Stepped(None)) => At::Looking,
             (At::Ringing | At::Sleeping(_), OldTold::Done) => At::Looking,
-            (At::Looking, OldTold::Seen { owner, wanted, ending, now }) => {
-                return self.seen(owner, wanted, ending, now);
-            }
+            (At::Looking, OldTold::Seen { owner, wanted, ending, now }) => self.seen(owner, wanted, ending, now),
             // Forgotten first: whoever resumes must not find the old request again.
             (At::Forgetting, OldTold::Done) => At::Withdrawing,
             // Where not every worker has stopped there is no offer yet; the generation rises all the same, so that the
